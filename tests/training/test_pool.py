@@ -18,7 +18,9 @@ from tests.training.material import reading_model, some_texts
 
 SITES = (Site(0, "mlp_in"), Site(2, "mlp_out"))
 PLAIN = {site: Scale(mean=torch.zeros(32), spread=1.0) for site in SITES}
-HOW = Recipe(batch=20, n_tokens=10_000, reading=Reading(context=16, sequences=3, pool_bytes=40_000, reuse=2))
+HOW = Recipe(
+    batch=20, n_tokens=10_000, precision="float32", reading=Reading(context=16, sequences=3, pool_bytes=40_000, reuse=2)
+)
 
 
 def material(folder: Path) -> tuple[Model, Sequences]:

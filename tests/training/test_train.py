@@ -86,7 +86,7 @@ def test_what_is_loaded_reconstructs_as_well_as_what_was_trained(tmp_path: Path)
     trained = train(model, some_texts(40), recipe, tmp_path / "set", progress=seen.append)
     sequences = pack(model, some_texts(40), context=16, seed=0, path=tmp_path / "text")
     sites = sorted({*(one.read for one in trained), *(one.writes[0] for one in trained)})
-    values = read_sites(model, sequences, sites, 0, 60)
+    values = read_sites(model, sequences, sites, 0, 60, "float32")
     rebuilt = trained.reconstruct([values[one.read] for one in trained])
     for one in trained:
         y = values[one.writes[0]]

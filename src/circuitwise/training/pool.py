@@ -17,7 +17,7 @@ from circuitwise.model.forward import run
 from circuitwise.model.model import Model
 from circuitwise.model.tokens import Padded
 from circuitwise.training.packing import Sequences
-from circuitwise.training.recipe import Recipe
+from circuitwise.training.recipe import Precision, Recipe
 from circuitwise.training.scaling import Scale, scale_of
 from circuitwise.vocabulary import Indices, Site
 
@@ -31,11 +31,15 @@ SCALE_TOKENS = 8192
 
 
 def read_sites(
-    model: Model, sequences: Sequences, sites: Sequence[Site], start: int, number: int
+    model: Model, sequences: Sequences, sites: Sequence[Site], start: int, number: int, precision: Precision
 ) -> dict[Site, Float[Tensor, "token d_model"]]:
-    """The activations at the sites on some sequences, without the excluded positions."""
+    """The activations at the sites on some sequences, without the excluded positions.
+
+    In ``bfloat16`` the model's products are computed in it; the stream and the norms stay what the model's weights are.
+    """
     ids = sequences.take(start, number).to(model.device)
-    with torch.no_grad():
+    low = torch.autocast(model.device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    with torch.no_grad(), low:
         seen = run(model, Padded(ids, torch.ones_like(ids, dtype=torch.bool)), read=sites, logits="none").sites
     return {site: value[:, sequences.n_excluded :].flatten(0, 1) for site, value in seen.items()}
 
@@ -45,7 +49,8 @@ def measure_scales(model: Model, sequences: Sequences, sites: Sequence[Site], re
     n_wanted = max(1, min(len(sequences.ids), SCALE_TOKENS // sequences.n_kept))
     step = recipe.reading.sequences
     parts = [
-        read_sites(model, sequences, sites, start, min(step, n_wanted - start)) for start in range(0, n_wanted, step)
+        read_sites(model, sequences, sites, start, min(step, n_wanted - start), recipe.precision)
+        for start in range(0, n_wanted, step)
     ]
     return {site: scale_of(torch.cat([part[site] for part in parts])) for site in sites}
 
@@ -113,7 +118,8 @@ class Pool:
         to = (generation % GENERATIONS) * self.n_sequences * kept
         for start in range(0, self.n_sequences, step):
             number = min(step, self.n_sequences - start)
-            found = read_sites(self.model, self.sequences, list(self.scales), first + start, number)
+            sites = list(self.scales)
+            found = read_sites(self.model, self.sequences, sites, first + start, number, self.recipe.precision)
             scaled = {site: self.scales[site].apply(value) for site, value in found.items()}
             chosen = _usual(list(scaled.values()))
             for site, value in scaled.items():

@@ -76,6 +76,8 @@ class L0:
     """Where all thresholds start."""
 
 
+Precision = Literal["bfloat16", "float32"]
+"""The types that large products can be computed in."""
 Sparsity = BatchTopK | TopK | L1 | L0
 """What keeps the features few. BatchTopK becomes JumpReLU in the finished set."""
 
@@ -146,8 +148,8 @@ class Recipe:
     """What happens to dead features."""
     reading: Reading = Reading()
     """How text becomes activations."""
-    precision: Literal["bfloat16", "float32"] = "bfloat16"
-    """Of large products; weights and sums of gradients are always float32."""
+    precision: Precision = "bfloat16"
+    """Of large products, the model's too; weights and sums of gradients are always float32."""
     seed: int = 0
     """Governs the order of the text and the draws."""
 
