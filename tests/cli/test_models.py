@@ -25,6 +25,7 @@ def test_everything_with_a_name_is_listed_as_json(capsys: pytest.CaptureFixture[
     found = json.loads(capsys.readouterr().out)
     assert found["families"] == sorted(ARCHITECTURES)
     assert [each["name"] for each in found["models"]] == list(SHORT_NAMES)
+    assert [(each["name"], each["model"]) for each in found["shipped"]] == [("smollm2", "smollm2")]
     assert {each["name"]: each["reference"] for each in found["sets"]} == {
         name: published.reference for name, published in PUBLISHED.items()
     }

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,12 @@ from circuitwise.dictionaries import (
     TopK,
     Transcoders,
     load_transcoders,
+    random_transcoders,
     save_transcoders,
 )
+from circuitwise.dictionaries.quantised import pack, unpack
 from circuitwise.errors import ArtifactError, DictionaryError
-from circuitwise.storage import write_artifact
+from circuitwise.storage import read_artifact, write_artifact
 from circuitwise.vocabulary import Site
 from tests.dictionaries.independent import D, F, draw, draw_input
 
@@ -68,6 +71,39 @@ def test_what_is_saved_loads_as_it_was(tmp_path: Path, dtype: torch.dtype) -> No
     torch.testing.assert_close(fourth.reconstruct(draw_input()), saved.layers[3].reconstruct(draw_input()))
 
 
+@pytest.mark.parametrize("bits", [4, 6])
+def test_a_set_in_a_few_bits_loads_as_the_nearest_weights_of_the_same_class(tmp_path: Path, bits: int) -> None:
+    saved = some_set()
+    save_transcoders(saved, tmp_path / "few", bits=bits)
+    for found, whole in zip(load_transcoders(tmp_path / "few"), saved, strict=True):
+        rows = whole.decoder.flatten(0, 1)
+        rounded = replace(
+            whole, encoder=unpack(pack(whole.encoder, bits)), decoder=unpack(pack(rows, bits)).view_as(whole.decoder)
+        )
+        assert_same(found, rounded)
+        assert not torch.equal(found.encoder, whole.encoder)
+
+
+def test_a_set_in_a_few_bits_takes_less_room(tmp_path: Path) -> None:
+    whole = random_transcoders(1, 64, n_features=256, firing=8)
+    save_transcoders(whole, tmp_path / "whole")
+    save_transcoders(whole, tmp_path / "few", bits=6)
+    sizes = {name: (tmp_path / name / "layer_000.safetensors").stat().st_size for name in ("whole", "few")}
+    assert sizes["few"] < 0.25 * sizes["whole"]
+
+
+def test_packed_weights_that_do_not_fit_their_index_are_refused(tmp_path: Path) -> None:
+    save_transcoders(some_set(), tmp_path / "few", bits=6)
+    index = tmp_path / "few" / "transcoders.safetensors"
+    header = dict(read_artifact(index, kind="transcoders", version=2).header)
+    assert isinstance(header["layers"], list)
+    for bits, message in ((5, "shape"), (60, "newer version"), ("6", "newer version")):
+        entries = [{**entry, "bits": bits} for entry in header["layers"] if isinstance(entry, dict)]
+        write_artifact(index, kind="transcoders", version=2, header={**header, "layers": [*entries]}, tensors={})
+        with pytest.raises((ArtifactError, DictionaryError), match=message):
+            load_transcoders(tmp_path / "few")
+
+
 def test_a_set_is_never_mixed_with_another(tmp_path: Path) -> None:
     save_transcoders(some_set(), tmp_path)
     with pytest.raises(DictionaryError, match="is not empty. Name a new folder"):
@@ -110,6 +146,6 @@ def test_an_index_that_makes_no_sense_is_refused(tmp_path: Path, layers: list[ob
 
 
 def test_an_index_of_a_newer_version_says_so(tmp_path: Path) -> None:
-    write_artifact(tmp_path / "transcoders.safetensors", kind="transcoders", version=2, header={}, tensors={})
+    write_artifact(tmp_path / "transcoders.safetensors", kind="transcoders", version=3, header={}, tensors={})
     with pytest.raises(ArtifactError, match="newer"):
         load_transcoders(tmp_path)

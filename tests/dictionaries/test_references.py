@@ -23,7 +23,7 @@ def test_a_reference_reads_back_as_it_is_written(text: str, reference: Reference
 @pytest.mark.parametrize("text", ["", "repo", "org/repo/sub", "org/repo//", "org/repo@", "a b/c", "org//repo", "/x/y"])
 def test_what_is_no_reference_is_told_how_to_write_one(text: str) -> None:
     with pytest.raises(
-        DictionaryError, match=r"is neither a folder .*org/repo//folder@revision\. Short names are gemma,"
+        DictionaryError, match=r"is neither a folder .*org/repo//folder@revision\. Short names are smollm2, gemma,"
     ):
         parse_reference(text)
 

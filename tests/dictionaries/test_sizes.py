@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
+from circuitwise.dictionaries.drawn import random_transcoders
+from circuitwise.dictionaries.native import save_transcoders
 from circuitwise.dictionaries.sizes import dictionary_bytes
 from circuitwise.errors import DictionaryError
 
@@ -27,6 +29,15 @@ def cached(cache: Path, repository: str, *names: str) -> None:
 def test_a_folder_counts_its_weight_files(tmp_path: Path):
     write(tmp_path / "große Menge", "layer_0.safetensors", "deeper/params.npz", "config.yaml")
     assert dictionary_bytes(str(tmp_path / "große Menge")) == 110
+
+
+def test_weights_in_a_few_bits_count_as_what_they_unpack_to(tmp_path: Path):
+    whole = random_transcoders(2, 64, n_features=512, firing=8)
+    save_transcoders(whole, tmp_path / "whole")
+    save_transcoders(whole, tmp_path / "few", bits=6)
+    n_bytes = dictionary_bytes(str(tmp_path / "whole"))
+    assert n_bytes > 2 * 2 * 512 * 64 * 4
+    assert dictionary_bytes(str(tmp_path / "few")) == pytest.approx(n_bytes, rel=0.15)  # biases unpack to themselves
 
 
 def test_a_set_in_the_hubs_cache_counts_the_folders_that_were_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

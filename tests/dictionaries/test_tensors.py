@@ -128,7 +128,7 @@ def test_what_is_missing_foreign_or_misshapen_is_named(tmp_path: Path) -> None:
         found.take("W_enc", (None, 4))
     with pytest.raises(DictionaryError, match=r"has shape \(4, 3\), but \(any\) was expected"):
         found.take("W_enc", (None,))
-    with pytest.raises(DictionaryError, match=r"“k” of .* has dtype torch\.int64, but weights must be"):
+    with pytest.raises(DictionaryError, match=r"“k” of .* has dtype torch\.int64, but it must be float64"):
         found.take("k", (1,))
     with pytest.raises(DictionaryError, match=r"holds tensors that this format does not know: \['k'\]"):
         found.only(["W_enc"])

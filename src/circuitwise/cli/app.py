@@ -33,6 +33,8 @@ from circuitwise.cli.patch import EXAMPLES as PATCH_EXAMPLES
 from circuitwise.cli.patch import Patch
 from circuitwise.cli.prune import EXAMPLES as PRUNE_EXAMPLES
 from circuitwise.cli.prune import prune
+from circuitwise.cli.quantise import EXAMPLES as QUANTISE_EXAMPLES
+from circuitwise.cli.quantise import quantise
 from circuitwise.cli.request import RequestCommand
 from circuitwise.cli.score import EXAMPLES as SCORE_EXAMPLES
 from circuitwise.cli.score import score
@@ -63,7 +65,7 @@ First steps:
   circuitwise doctor    check this machine: packages, memory, hub, cache
   circuitwise demo      load the built-in SmolLM2-135M Q4_1 and watch it predict
   circuitwise models    which models and dictionary sets can be opened
-  circuitwise trace "The capital of France is" --transcoders random -o france.graph
+  circuitwise trace "The capital of France is" -o france.graph
 """
 
 app = typer.Typer(
@@ -108,6 +110,7 @@ app.command(epilog=MODELS_EXAMPLES)(models)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(cls=RequestCommand, epilog=TRACE_EXAMPLES)(Trace)
 app.command(cls=RequestCommand, epilog=TRAIN_EXAMPLES)(Train)
+app.command(epilog=QUANTISE_EXAMPLES)(quantise)
 app.command(epilog=PRUNE_EXAMPLES)(prune)
 app.command(epilog=SCORE_EXAMPLES)(score)
 app.command(epilog=SHOW_EXAMPLES)(show)

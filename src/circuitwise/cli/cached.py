@@ -8,6 +8,7 @@ from huggingface_hub.errors import CacheNotFound
 
 from circuitwise.dictionaries.loading import READERS
 from circuitwise.dictionaries.references import PUBLISHED, parse_reference
+from circuitwise.dictionaries.shipped import shipped_folder
 from circuitwise.errors import CircuitwiseError, RequestError
 from circuitwise.model.builtin import SHORT_NAMES, find_builtin
 from circuitwise.model.shape import unpacked_files
@@ -85,3 +86,12 @@ def builtin_state(short_name: str) -> str:
         return "not installed"
     ready = SHORT_NAMES[short_name].file in unpacked_files()
     return "ready" if ready else "installed, unpacked on first use"
+
+
+def shipped_state(short_name: str) -> str:
+    """Whether a set that an installed package carries is here."""
+    try:
+        shipped_folder(short_name)
+    except CircuitwiseError:
+        return "not installed"
+    return "ready"

@@ -2,9 +2,10 @@
 
 from rich.console import Console
 
-from circuitwise.cli.cached import Cache, builtin_state, scan_cache
+from circuitwise.cli.cached import Cache, builtin_state, scan_cache, shipped_state
 from circuitwise.cli.screen import AsJson, Quiet, Screen, listing, size
 from circuitwise.dictionaries.references import PUBLISHED
+from circuitwise.dictionaries.shipped import SHIPPED
 from circuitwise.model.architectures import ARCHITECTURES
 from circuitwise.model.builtin import SHORT_NAMES
 from circuitwise.storage import Json
@@ -37,6 +38,10 @@ def _as_json(cache: Cache) -> Json:
             {"name": name, "title": builtin.title, "state": builtin_state(name)}
             for name, builtin in SHORT_NAMES.items()
         ],
+        "shipped": [
+            {"name": name, "title": shipped.title, "model": shipped.model, "state": shipped_state(name)}
+            for name, shipped in SHIPPED.items()
+        ],
         "sets": [
             {
                 "name": name,
@@ -60,6 +65,11 @@ def _draw(console: Console, cache: Cache) -> None:
     for name, builtin in SHORT_NAMES.items():
         built_in.add_row(name, builtin.title, builtin_state(name))
     console.print(built_in)
+    console.print()
+    shipped = listing("set", "what it is", "state", title="Dictionary sets that come along")
+    for name, each in SHIPPED.items():
+        shipped.add_row(name, each.title, shipped_state(name))
+    console.print(shipped)
     console.print()
     sets = listing("set", "for", "kind", "here", title="Published dictionary sets")
     for name, published in PUBLISHED.items():

@@ -8,6 +8,7 @@ import typer
 from circuitwise.cli.screen import Screen
 from circuitwise.dictionaries.drawn import drawn_name, random_transcoders
 from circuitwise.dictionaries.loading import load_transcoders
+from circuitwise.dictionaries.shipped import shipped_for
 from circuitwise.dictionaries.transcoders import Transcoders
 from circuitwise.errors import RequestError
 from circuitwise.graph.graph import Graph
@@ -30,6 +31,13 @@ NO_FINDING = (
 
 BUILTIN = "smollm2"
 """The model that needs nothing else."""
+SetName = Annotated[
+    str | None,
+    typer.Option(
+        "--transcoders",
+        help="A dictionary set: short name, reference, folder, or the word random; otherwise the model's shipped one.",
+    ),
+]
 ModelName = Annotated[str, typer.Option("--model", help="A short name, a hub name, a folder or a GGUF file.")]
 GraphModel = Annotated[
     str | None, typer.Option("--model", help="The model that the file was made with, where its name does not find it.")
@@ -44,6 +52,17 @@ Device = Annotated[
 AllowMisfit = Annotated[
     bool, typer.Option("--allow-misfit", help="Go on with dictionaries that do not reconstruct the model.")
 ]
+
+
+def chosen_set(transcoders: str | None, model: str) -> str:
+    """The name of the dictionaries that were asked for, or of those that are shipped for the model."""
+    chosen = transcoders if transcoders is not None else shipped_for(model)
+    if chosen is None:
+        raise RequestError(
+            f"No dictionaries are shipped for the model “{model}”. Name a set by --transcoders (`circuitwise models` "
+            "lists published ones, `circuitwise train` makes one), or write --transcoders random to draw some."
+        )
+    return chosen
 
 
 def open_model(screen: Screen, name: str, *, dtype: str | None, device: str | None, token: str | None) -> Model:

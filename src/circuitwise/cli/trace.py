@@ -19,6 +19,8 @@ from circuitwise.cli.opening import (
     Device,
     Dtype,
     ModelName,
+    SetName,
+    chosen_set,
     is_drawn,
     open_model,
     open_replacement,
@@ -37,8 +39,8 @@ N_PATHS = 5
 """How many paths are shown."""
 EXAMPLES = """\b
 Examples:
-  circuitwise trace "The capital of France is" --transcoders random -o france.graph
-  circuitwise trace "The keys to the cabinet" --transcoders my-set --difference " are" " is" -o keys.graph
+  circuitwise trace "The capital of France is" -o france.graph
+  circuitwise trace "The keys to the cabinet" --difference " are" " is" -o keys.graph
   circuitwise trace "The opposite of small is" --model google/gemma-2-2b --transcoders gemma --target " big"
   circuitwise trace "What is 2+2?" --chat --transcoders my-set --rows 1024 -o sum.json
 """
@@ -50,22 +52,19 @@ class Trace(NamedTuple):
     The graph says what led to the next token: the exact contribution of every feature, error, token and bias to the
     targets and to each other. Without --target, --difference or --feature, the likeliest next tokens are explained.
 
-    --transcoders random draws dictionaries instead of loading trained ones: good for trying things out, and nothing
-    found with them is a finding.
+    The built-in model comes with trained dictionaries; for another one, name a set by --transcoders. The word random
+    draws some instead: good for trying things out, and nothing found with them is a finding.
 
     Keep the graph with -o; prune, score, show, export and compare take it from there.
     """
 
-    transcoders: Annotated[
-        str,
-        typer.Option("--transcoders", help="A dictionary set: short name, reference, folder, or the word random."),
-    ]
     prompt: Annotated[str | None, typer.Argument(help="The text that the model continues.", show_default=False)] = None
     prompt_file: Annotated[
         Path | None, typer.Option("--prompt-file", help="Read the text from a file, less a line end at its end.")
     ] = None
     chat: Annotated[bool, typer.Option("--chat", help="Put the text as a user to a chat model.")] = False
     model: ModelName = BUILTIN
+    transcoders: SetName = None
     target: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,6 +101,7 @@ class Trace(NamedTuple):
         """Load, compute, write, show."""
         screen = Screen(quiet=self.quiet, json=self.as_json)
         prompt = _prompt(self)
+        drawn = is_drawn(self.dictionaries)
         targets = targets_of(self.target, self.difference, self.feature)
         budget = Budget(rows=self.rows, round=self.round, batch=self.batch, dtype=walk_dtype(self.walk))
         if self.output is not None:
@@ -111,7 +111,7 @@ class Trace(NamedTuple):
         with screen.counting("Tracing, row by row") as progress:
             graph = attribute(replacement, prompt, targets=targets, pos=self.pos, budget=budget, progress=progress)
         seconds = perf_counter() - started
-        graph = replace(graph, misfit=graph.misfit or is_drawn(self.transcoders))
+        graph = replace(graph, misfit=graph.misfit or drawn)
         if self.output is not None:
             with screen.working(f"Writing {self.output}"):
                 provenance = provenance_of(replacement, budget, misfit=graph.misfit)
@@ -119,6 +119,11 @@ class Trace(NamedTuple):
         screen.show(_as_json(self, graph, seconds), lambda console: _draw(console, self, graph, seconds))
         if self.output is None:
             screen.note("Nothing was written: name a file with -o to keep the graph.")
+
+    @property
+    def dictionaries(self) -> str:
+        """The name of the set."""
+        return chosen_set(self.transcoders, self.model)
 
 
 def _prompt(asked: Trace) -> Promptlike:
@@ -140,13 +145,13 @@ def _prompt(asked: Trace) -> Promptlike:
 def _load(asked: Trace, screen: Screen, prompt: Promptlike, targets: list[Target]) -> Replacement:
     model = open_model(screen, asked.model, dtype=asked.dtype, device=asked.device, token=asked.token)
     check_prompt(model, prompt, targets, asked.pos)
-    return open_replacement(screen, model, asked.transcoders, token=asked.token, allow_misfit=asked.allow_misfit)
+    return open_replacement(screen, model, asked.dictionaries, token=asked.token, allow_misfit=asked.allow_misfit)
 
 
 def _as_json(asked: Trace, graph: Graph, seconds: float) -> Json:
     return {
         **summary_value(graph),
-        "random": is_drawn(asked.transcoders),
+        "random": is_drawn(asked.dictionaries),
         "paths": [path_value(graph, way) for way in strongest_paths(graph, N_PATHS)],
         "seconds": seconds,
         "written": None if asked.output is None else str(asked.output),
@@ -157,7 +162,7 @@ def _draw(console: Console, asked: Trace, graph: Graph, seconds: float) -> None:
     draw_summary(console, graph)
     draw_paths(console, graph, N_PATHS)
     console.print()
-    if is_drawn(asked.transcoders):
+    if is_drawn(asked.dictionaries):
         console.print(NO_FINDING)
     n_rows = len(graph.nodes.where(Kind.FEATURE))
     where = "" if asked.output is None else f" Written to {asked.output}."

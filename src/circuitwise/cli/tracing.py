@@ -12,8 +12,6 @@ from circuitwise.model.model import Model
 from circuitwise.model.tokens import Promptlike, tokenize
 from circuitwise.replacement import Replacement
 from circuitwise.storage import Provenance, Source
-from circuitwise.storage.checksum import sha256_of_text
-from circuitwise.storage.jsontext import canonical_json
 from circuitwise.targets import Difference, FeatureTarget, Salient, Target, Token, resolve_position, token_id
 from circuitwise.vocabulary import Feature
 
@@ -72,13 +70,12 @@ def check_prompt(model: Model, prompt: Promptlike, targets: list[Target], pos: i
 def provenance_of(replacement: Replacement, budget: Budget, *, misfit: bool) -> Provenance:
     """Where a graph of this replacement comes from."""
     model, transcoders = replacement.model, replacement.transcoders
-    checksums = dict(transcoders.checksums)
-    checksum = sha256_of_text(canonical_json(checksums, what="The checksums")) if checksums else None
+    checksum = transcoders.checksum
     return Provenance.now(
         model=Source(name=model.name, revision=model.revision, sha256=fingerprint(model)),
         dictionary=Source(name=transcoders.name, sha256=checksum),
         device=model.device,
         dtype=budget.dtype,
-        seeds={} if checksums else {"dictionaries": SEED},
+        seeds={} if checksum else {"dictionaries": SEED},
         misfit=misfit,
     )

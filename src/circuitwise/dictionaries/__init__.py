@@ -16,6 +16,8 @@ from circuitwise.dictionaries.references import PUBLISHED as PUBLISHED
 from circuitwise.dictionaries.references import Published as Published
 from circuitwise.dictionaries.references import Reference as Reference
 from circuitwise.dictionaries.references import parse_reference as parse_reference
+from circuitwise.dictionaries.shipped import SHIPPED as SHIPPED
+from circuitwise.dictionaries.shipped import Shipped as Shipped
 from circuitwise.dictionaries.transcoders import Transcoders as Transcoders
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "READERS",
     "ReLU",
     "Reference",
+    "SHIPPED",
+    "Shipped",
     "TopK",
     "Transcoders",
     "load_transcoders",

@@ -16,9 +16,10 @@ from circuitwise.dictionaries.dictionary import Dictionary
 from circuitwise.dictionaries.folder import SetFolder
 from circuitwise.dictionaries.gemmascope import read_gemma_scope, read_gemma_scope_2
 from circuitwise.dictionaries.hub import fetch_folder
-from circuitwise.dictionaries.native import read_native
+from circuitwise.dictionaries.native import INDEX, read_native
 from circuitwise.dictionaries.references import PUBLISHED, parse_reference
 from circuitwise.dictionaries.saelens import read_saelens
+from circuitwise.dictionaries.shipped import SHIPPED, TRANSCODERS, shipped_folder
 from circuitwise.dictionaries.sparsify import read_sparsify
 from circuitwise.dictionaries.transcoders import Transcoders
 from circuitwise.errors import DictionaryError
@@ -35,7 +36,7 @@ class Reader:
 
 
 READERS: dict[str, Reader] = {
-    "native": Reader("transcoders.safetensors", read_native),
+    "native": Reader(INDEX, read_native),
     "circuit-tracer": Reader("config.yaml", read_circuit_tracer),
     "saelens": Reader("sae_weights.safetensors", read_saelens),
     "sparsify": Reader("sae.safetensors", read_sparsify),
@@ -44,6 +45,9 @@ READERS: dict[str, Reader] = {
     "gemma-scope": Reader("params.npz", read_gemma_scope),
 }
 """The formats in the order in which they are looked for."""
+
+TRAINED = "set"
+"""The folder of the set in the folder of a training."""
 
 
 def load_transcoders(
@@ -55,6 +59,8 @@ def load_transcoders(
     dtype: torch.dtype | None = None,
 ) -> Transcoders:
     """The set under a short name, a reference ``org/repo//sub@revision`` or a local folder, all layers or some.
+
+    A folder in which ``train`` worked counts as the set that it holds.
 
     Without another device or dtype the weights stay memory-mapped.
     """
@@ -70,8 +76,12 @@ def _find_folder(name_or_path: str | Path, layers: Sequence[int] | None, token: 
     if wanted == ():
         raise DictionaryError(f"No layer of {name} was asked for. Name at least one, or leave layers out for all.")
     path = Path(name_or_path).expanduser()
+    if isinstance(name_or_path, str) and name in SHIPPED:
+        return SetFolder(path=shipped_folder(name) / TRANSCODERS, name=name, layers=wanted)
     if path.is_dir():
-        return SetFolder(path=path, name=name, layers=wanted, token=token)
+        trained = path / TRAINED
+        here = trained if (trained / INDEX).is_file() else path
+        return SetFolder(path=here, name=name, layers=wanted, token=token)
     if path.exists():
         raise DictionaryError(f"{path} is a file, but a set of dictionaries is a folder. Name the folder it lies in.")
     if isinstance(name_or_path, Path) or path.is_absolute() or name.startswith((".", "~")):

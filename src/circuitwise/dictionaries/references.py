@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 from circuitwise.dictionaries.dictionary import Kind
+from circuitwise.dictionaries.shipped import SHIPPED
 from circuitwise.errors import DictionaryError
 
 _PATTERN = re.compile(
@@ -66,7 +67,8 @@ def parse_reference(text: str) -> Reference:
     if match is None:
         raise DictionaryError(
             f"“{text}” is neither a folder on this machine, nor a short name, nor a reference. Write a reference as "
-            f"org/repo, org/repo//folder or org/repo//folder@revision. Short names are {', '.join(PUBLISHED)}."
+            "org/repo, org/repo//folder or org/repo//folder@revision. Short names are "
+            f"{', '.join([*SHIPPED, *PUBLISHED])}."
         )
     return Reference(repository=match["repository"], folder=match["folder"], revision=match["revision"])
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import huggingface_hub
 
+from circuitwise.dictionaries.native import INDEX, layer_files
 from circuitwise.dictionaries.references import PUBLISHED, Reference, parse_reference
+from circuitwise.dictionaries.shipped import SHIPPED, shipped_folder
 from circuitwise.errors import DictionaryError
 
 WEIGHTS = (".safetensors", ".npz")
@@ -13,10 +15,13 @@ WEIGHTS = (".safetensors", ".npz")
 
 
 def dictionary_bytes(name: str, *, token: str | None = None) -> int:
-    """The size of the weights of a set under any name that ``load_transcoders`` takes; nothing is downloaded."""
-    folder = Path(name).expanduser()
+    """The size of the weights of a set under any name that ``load_transcoders`` takes; nothing is downloaded.
+
+    Weights in a few bits count as what they unpack to.
+    """
+    folder = shipped_folder(name) if name in SHIPPED else Path(name).expanduser()
     if folder.is_dir():
-        n_bytes = _folder_bytes(folder, "")
+        n_bytes = sum(_unpacked_bytes(index) for index in folder.rglob(INDEX)) or _folder_bytes(folder, "")
     else:
         n_bytes = _hub_bytes(parse_reference(PUBLISHED[name].reference if name in PUBLISHED else name), token)
     if n_bytes == 0:
@@ -25,6 +30,12 @@ def dictionary_bytes(name: str, *, token: str | None = None) -> int:
             "repositories). Download it once with load_transcoders and name the folder."
         )
     return n_bytes
+
+
+def _unpacked_bytes(index: Path) -> int:
+    """What the layers of a set of our own format take in memory."""
+    files = layer_files(index).items()
+    return sum(file.stat().st_size * (32 if bits else 1) // (bits or 1) for file, bits in files if file.is_file())
 
 
 def _hub_bytes(reference: Reference, token: str | None) -> int:

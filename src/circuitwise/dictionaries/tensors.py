@@ -63,8 +63,10 @@ class TensorFile:
                 f"Known are {sorted(known)}. It was written by another tool or for another architecture."
             )
 
-    def take(self, name: str, shape: Sequence[int | None]) -> Tensor:
-        """A floating-point tensor of this shape (None: any length)."""
+    def take(
+        self, name: str, shape: Sequence[int | None], dtypes: Collection[torch.dtype] = tuple(_FLOATS.values())
+    ) -> Tensor:
+        """A tensor of this shape (None: any length), of floating point unless other types are named."""
         tensor = self.tensors.get(name)
         if tensor is None:
             raise DictionaryError(
@@ -79,10 +81,11 @@ class TensorFile:
                 f"The tensor “{name}” of {self.path} has shape {found}, but {expected} was expected. "
                 f"Check that all files of the set come from the same training run."
             )
-        if tensor.dtype not in _FLOATS.values():
+        if tensor.dtype not in dtypes:
+            known = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
             raise DictionaryError(
-                f"The tensor “{name}” of {self.path} has dtype {tensor.dtype}, but weights must be float64, float32, "
-                f"float16 or bfloat16. Convert the file first."
+                f"The tensor “{name}” of {self.path} has dtype {tensor.dtype}, but it must be {known}. Convert the "
+                "file first."
             )
         return tensor
 

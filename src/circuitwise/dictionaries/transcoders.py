@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 from circuitwise.dictionaries.dictionary import Dictionary
 from circuitwise.errors import DictionaryError
+from circuitwise.storage.checksum import sha256_of_text
+from circuitwise.storage.jsontext import canonical_json
 from circuitwise.vocabulary import Residual, Site
 
 
@@ -56,6 +58,13 @@ class Transcoders:
         if "cross-layer transcoder" in kinds:  # the last layer of such a set has nothing to write to but its own output
             kinds -= {"transcoder", "skip transcoder"}
         return " + ".join(sorted(kinds))
+
+    @property
+    def checksum(self) -> str | None:
+        """One checksum of all files that it was read from; None where it was made in memory."""
+        if not self.checksums:
+            return None
+        return sha256_of_text(canonical_json(dict(self.checksums), what="The checksums"))
 
     @property
     def sites(self) -> tuple[Site, ...]:

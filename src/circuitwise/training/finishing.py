@@ -7,7 +7,7 @@ from pathlib import Path
 
 from circuitwise.dictionaries.activations import BatchTopK
 from circuitwise.dictionaries.dictionary import Dictionary
-from circuitwise.dictionaries.loading import load_transcoders
+from circuitwise.dictionaries.loading import TRAINED, load_transcoders
 from circuitwise.dictionaries.native import save_transcoders
 from circuitwise.dictionaries.transcoders import Transcoders
 from circuitwise.errors import RequestError
@@ -19,7 +19,7 @@ from circuitwise.training.learner import Learner
 from circuitwise.training.pool import Pool
 from circuitwise.training.scaling import unscaled
 
-SET, STORY = "set", "training.json"
+SET, STORY = TRAINED, "training.json"
 """The set and its story, in the folder of the training."""
 PARTIAL = ".set-partial"
 """Where the set is written before it is whole."""
