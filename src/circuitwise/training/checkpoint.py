@@ -52,13 +52,16 @@ def save_checkpoint(
 
 
 def read_checkpoint(path: Path, identity: Mapping[str, Json]) -> Checkpoint:
-    """What was saved, if it belongs to the same training."""
+    """What was saved, if it belongs to the same training; the length may be another while nothing depends on it."""
     found = read_artifact(path, kind=KIND, version=VERSION)
     match found.header:
         case {"step": int(step), "history": list(history), "identity": dict(before)}:
             different = sorted(name for name in {*before, *identity} if before.get(name) != identity.get(name))
         case _:
             raise ArtifactError(f"{path} is no checkpoint that this circuitwise knows. Begin again in a new folder.")
+    if different == ["recipe"] and _differ_in_length_alone(before["recipe"], identity["recipe"]):
+        lengths = _check_level(path, step, before["recipe"], identity["recipe"])
+        return Checkpoint(step=step, history=(*history, lengths), tensors=found.tensors)
     if different:
         raise ArtifactError(
             f"{path.parent} holds a training with another {' and another '.join(different)}. "
@@ -85,6 +88,41 @@ def restored_scales(sites: Sequence[Site], checkpoint: Checkpoint, device: torch
         site: Scale(mean=tensors[f"scale.{site}.mean"].to(device), spread=float(tensors[f"scale.{site}.spread"]))
         for site in sites
     }
+
+
+def _differ_in_length_alone(before: Json, after: Json) -> bool:
+    match before, after:
+        case dict(), dict():
+            return {**before, "n_tokens": None} == {**after, "n_tokens": None}
+        case _:
+            return False
+
+
+def _check_level(path: Path, step: int, before: Json, after: Json) -> Json:
+    """The change of length, for the history, if rates and prices are at their full size at this step either way."""
+    ends: list[int] = []
+    for recipe in (before, after):
+        match recipe:
+            case {
+                "n_tokens": int(n_tokens),
+                "batch": int(batch),
+                "schedule": {
+                    "warmup": (int() | float()) as up,
+                    "penalty_warmup": (int() | float()) as priced,
+                    "decay": (int() | float()) as down,
+                },
+            }:
+                first, last = round(max(up, priced) * (n_tokens // batch)), round((1 - down) * (n_tokens // batch))
+            case _:
+                raise ArtifactError(f"{path} tells no recipe that this circuitwise knows. Begin again in a new folder.")
+        if not first <= step <= last:
+            raise ArtifactError(
+                f"The training in {path.parent} has taken {step:,} steps, and with {n_tokens:,} tokens its rates are "
+                f"level from step {first:,} to {last:,} only: its length can no longer be changed, or not yet. Repeat "
+                "the command that it began with."
+            )
+        ends.append(n_tokens)
+    return {"step": step, "n_tokens_before": ends[0], "n_tokens": ends[1]}
 
 
 def _scale_tensors(scales: Mapping[Site, Scale]) -> dict[str, Tensor]:
