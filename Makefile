@@ -1,12 +1,14 @@
 # The five commands that the README, the contributing guide and CI call. `make demo` and `make test` install first.
 .DEFAULT_GOAL := help
-.PHONY: help demo test check docs bench setup clean
+.PHONY: help demo test check docs bench sparsify setup clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEER_VENV := .venv-peer
 PEER_STAMP := $(PEER_VENV)/.installed
+SPARSIFY_VENV := .venv-sparsify
+SPARSIFY_STAMP := $(SPARSIFY_VENV)/.installed
 
 # The first of these that is new enough; `make demo PYTHON=/path/to/python3.12` chooses another.
 NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -39,10 +41,13 @@ docs: $(STAMP) ## build the documentation into site/
 bench: $(STAMP) $(PEER_STAMP) ## measure against circuit-tracer, in an environment of its own
 	@$(BIN)/python -m benchmarks attribution
 
+sparsify: $(STAMP) $(SPARSIFY_STAMP) ## measure training against eai-sparsify, in an environment of its own
+	@$(BIN)/python -m benchmarks training
+
 setup: $(STAMP) ## create .venv only
 
 clean: ## remove what these commands made
-	rm -rf $(VENV) $(PEER_VENV) site dist
+	rm -rf $(VENV) $(PEER_VENV) $(SPARSIFY_VENV) site dist
 
 # `$(call environment,FOLDER)`: a working virtual environment there, made anew if an earlier attempt was cut short.
 define environment
@@ -66,4 +71,10 @@ $(PEER_STAMP): benchmarks/peer-requirements.txt
 	$(call environment,$(PEER_VENV))
 	@echo "Setting up $(PEER_VENV) for circuit-tracer, once."
 	@$(PEER_VENV)/bin/python -m pip install -qq -r $<
+	@touch $@
+
+$(SPARSIFY_STAMP): benchmarks/sparsify-requirements.txt
+	$(call environment,$(SPARSIFY_VENV))
+	@echo "Setting up $(SPARSIFY_VENV) for eai-sparsify, once."
+	@$(SPARSIFY_VENV)/bin/python -m pip install -qq -r $<
 	@touch $@

@@ -1,4 +1,4 @@
-"""``python -m benchmarks``: attribution, interventions, scaling, gemma, tables.
+"""``python -m benchmarks``: attribution, interventions, training, stories, scaling, gemma, tables.
 
 ``--json`` prints one JSON value as the last line of the output; ``--keep`` puts the result into ``benchmarks/results``.
 """
@@ -8,7 +8,7 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks import attribution, gemma, interventions, scaling, tables
+from benchmarks import attribution, gemma, interventions, scaling, stories, tables, training
 from benchmarks.jobs import JOBS
 from benchmarks.machine import n_cores
 from benchmarks.results import note, show
@@ -25,17 +25,21 @@ def parser() -> argparse.ArgumentParser:
     acting = below.add_parser("interventions", help="ablations against circuit-tracer, alternating")
     acting.add_argument("--job", choices=interventions.POSSIBLE, default="smollm2-shape", help="what to run")
     acting.add_argument("--pairs", type=int, default=3, help="runs of each side")
+    learning = below.add_parser("training", help="training against eai-sparsify, alternating")
+    learning.add_argument("--job", choices=training.JOBS, default="smollm2", help="what to run")
+    learning.add_argument("--pairs", type=int, default=3, help="runs of each side")
+    telling = below.add_parser("stories", help="the quality of sets trained on stories15M in 40 minutes of two cores")
     growth = below.add_parser("scaling", help="time and memory against the prompt's length and the rows")
     growth.add_argument("--plan", choices=scaling.PLANS, default="full", help="which points to run")
     large = below.add_parser("gemma", help="Gemma-2-2B shapes on an accelerator")
     large.add_argument("--device", default="cuda", help="where to run")
     below.add_parser("tables", help="make the tables of docs/benchmarks.md from the results that are kept")
-    for command in (against, acting, growth):
+    for command in (against, acting, learning, telling, growth):
         command.add_argument("--threads", type=int, default=n_cores(), help="threads of each run")
         command.add_argument("--folder", type=Path, help="where the weights are written; the cache by default")
-    for command in (against, acting, large):
+    for command in (against, acting, learning, telling, large):
         command.add_argument("--keep", action="store_true", help="put the result into benchmarks/results")
-    for command in (against, acting, growth, large):
+    for command in (against, acting, learning, telling, growth, large):
         command.add_argument("--json", action="store_true", help="print the result as JSON in the last line")
     return top
 
@@ -55,6 +59,17 @@ def run(arguments: argparse.Namespace) -> None:
                 job, n_pairs=arguments.pairs, n_threads=arguments.threads, root=arguments.folder
             )
             interventions.report(result, keep_it=arguments.keep)
+        case "training":
+            result = training.measure(
+                training.JOBS[arguments.job],
+                n_pairs=arguments.pairs,
+                n_threads=arguments.threads,
+                root=arguments.folder,
+            )
+            training.report(result, keep_it=arguments.keep)
+        case "stories":
+            result = stories.measure(n_threads=arguments.threads, root=arguments.folder)
+            stories.report(result, keep_it=arguments.keep)
         case "scaling":
             plan = scaling.PLANS[arguments.plan]
             result = scaling.measure(plan, n_threads=arguments.threads, root=arguments.folder)

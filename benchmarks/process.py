@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.training_order import TrainingOrder
+
 ROOT = Path(__file__).parents[1]
 """The repository."""
 
@@ -76,7 +78,7 @@ def answer(report: object) -> None:
     sys.stdout.flush()
 
 
-def start(module: str, order: Order, python: str | Path = sys.executable) -> dict[str, Any]:
+def start(module: str, order: Order | TrainingOrder, python: str | Path = sys.executable) -> dict[str, Any]:
     """Run a module of this package in a fresh process, and return its report."""
     threads = str(order.n_threads)
     environment = os.environ | {

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks import interventions
+from benchmarks import interventions, training
 from benchmarks.attribution import BARS
 from benchmarks.process import ROOT
 from benchmarks.results import RESULTS, Result, kept, kept_like
@@ -98,6 +98,18 @@ def intervention_bars_table(_: Path) -> str:
     return _table(("number", "promise"), _promises(interventions.BARS))
 
 
+def training_table(folder: Path) -> str:
+    """Our training against eai-sparsify's: speed and quality."""
+    result = kept("training", folder)
+    head = ("side", "precision", "each token trained on", "tokens/s", "as fast", "FVU, held out")
+    return _table(head, [] if result is None else [_training_line(result, side) for side in result["settings"]])
+
+
+def training_bars_table(_: Path) -> str:
+    """What is promised of the training with equal work."""
+    return _table(("number", "promise"), _promises(training.BARS))
+
+
 def _promises(bars: Mapping[str, float]) -> list[Sequence[str]]:
     return [
         (f"`{name}`", f"{'at least' if name == 'speed_ratio' else 'at most'} {bar:g}") for name, bar in bars.items()
@@ -112,6 +124,8 @@ TABLES: Mapping[str, Callable[[Path], str]] = {
     "interventions": interventions_table,
     "machine": machine_table,
     "scaling": scaling_table,
+    "training": training_table,
+    "training-bars": training_bars_table,
 }
 """The tables by name."""
 
@@ -155,6 +169,19 @@ def _interventions_line(result: Result) -> Sequence[str]:
         f"**{result['speed_ratio']:.1f}x** ({low:.1f} to {high:.1f})",
         f"{result['max_difference']:.1e}",
         f"{result['compared']['largest_effect']:.1e}",
+    )
+
+
+def _training_line(result: Result, side: str) -> Sequence[str]:
+    how, pairs = result["settings"][side], result["pairs"]
+    ratio = {"ours": result["speed_ratio"], "defaults": result["default_speed_ratio"], "peer": 1.0}[side]
+    return (
+        {"ours": "ours, equal work", "defaults": "ours, defaults", "peer": "eai-sparsify"}[side],
+        str(how["precision"]),
+        "once" if how["reuse"] == 1 else f"{how['reuse']} times",
+        f"{sorted(pair[side]['tokens_per_second'] for pair in pairs)[len(pairs) // 2]:,.0f}",
+        f"**{ratio:.2f}x**" if side == "ours" else f"{ratio:.2f}x",
+        f"{result['fvu'][side]:.3f}",
     )
 
 

@@ -28,7 +28,7 @@ from circuitwise.dictionaries.activations import ReLU
 from circuitwise.dictionaries.dictionary import Dictionary
 from circuitwise.dictionaries.hooks import kind_of_hook
 from circuitwise.model.builtin import find_builtin
-from circuitwise.model.conversion import unpack_gguf
+from circuitwise.model.conversion import unpack
 from circuitwise.model.forward import run
 from circuitwise.model.loading import load_model
 from circuitwise.model.model import Model
@@ -146,7 +146,7 @@ def _write(job: Job, folder: Path) -> None:
 
 def _copy_trained(folder: Path, job: Job) -> list[int]:
     """Copy the real model, and return the prompt as its own tokenizer splits it."""
-    source = unpack_gguf(find_builtin(job.weights))
+    source = unpack(find_builtin(job.weights))
     for file in (*source.glob("model*"), source / "config.json"):
         shutil.copyfile(file, folder / file.name)
     return [BOS, *text_ids(load_model(source, device="cpu"), TEXT, special=False)]

@@ -5,6 +5,13 @@ from circuitwise.attribution.attribute import attribute as attribute
 from circuitwise.attribution.attribute import attribute_many as attribute_many
 from circuitwise.attribution.heads import HeadShares as HeadShares
 from circuitwise.attribution.heads import heads as heads
+from circuitwise.circuit.aggregate import aggregate as aggregate
+from circuitwise.circuit.aggregatesaving import load_aggregate as load_aggregate
+from circuitwise.circuit.aggregatesaving import save_aggregate as save_aggregate
+from circuitwise.circuit.aggregatetables import aggregate_network as aggregate_network
+from circuitwise.circuit.aggregatetables import aggregate_tables as aggregate_tables
+from circuitwise.circuit.aggregation import Aggregate as Aggregate
+from circuitwise.circuit.aggregation import Aggregation as Aggregation
 from circuitwise.circuit.compare import Comparison as Comparison
 from circuitwise.circuit.compare import Origins as Origins
 from circuitwise.circuit.compare import compare as compare
@@ -14,10 +21,15 @@ from circuitwise.circuit.paths import strongest_paths as strongest_paths
 from circuitwise.circuit.prune import Circuit as Circuit
 from circuitwise.circuit.prune import Prune as Prune
 from circuitwise.circuit.prune import prune as prune
+from circuitwise.circuit.roles import ByName as ByName
+from circuitwise.circuit.roles import resolve_roles as resolve_roles
 from circuitwise.circuit.saving import load_circuit as load_circuit
 from circuitwise.circuit.saving import save_circuit as save_circuit
 from circuitwise.circuit.scores import Scores as Scores
 from circuitwise.circuit.scores import scores as scores
+from circuitwise.circuit.supernodes import Grouping as Grouping
+from circuitwise.circuit.supernodes import Supernode as Supernode
+from circuitwise.circuit.supernodes import supernodes as supernodes
 from circuitwise.dictionaries import BatchTopK as BatchTopK
 from circuitwise.dictionaries import Dictionary as Dictionary
 from circuitwise.dictionaries import Firing as Firing
@@ -61,6 +73,13 @@ from circuitwise.evidence import judge as judge
 from circuitwise.evidence import matched_features as matched_features
 from circuitwise.evidence import observe as observe
 from circuitwise.evidence import predict_effects as predict_effects
+from circuitwise.features import Examples as Examples
+from circuitwise.features import Survey as Survey
+from circuitwise.features import feature_page as feature_page
+from circuitwise.features import load_survey as load_survey
+from circuitwise.features import promoted_tokens as promoted_tokens
+from circuitwise.features import save_survey as save_survey
+from circuitwise.features import survey as survey
 from circuitwise.graph import Graph as Graph
 from circuitwise.graph import Kind as Kind
 from circuitwise.graph import load_graph as load_graph
@@ -73,7 +92,6 @@ from circuitwise.interchange import Document as Document
 from circuitwise.interchange import Export as Export
 from circuitwise.interchange import Problem as Problem
 from circuitwise.interchange import TracerExport as TracerExport
-from circuitwise.interchange import aggregate_s4 as aggregate_s4
 from circuitwise.interchange import read_document as read_document
 from circuitwise.interchange import read_json as read_json
 from circuitwise.interchange import read_pt as read_pt
@@ -143,6 +161,9 @@ from circuitwise.planted import plant_decoy as plant_decoy
 from circuitwise.planted import plant_induction as plant_induction
 from circuitwise.planted import plant_two_hop as plant_two_hop
 from circuitwise.planted import shuffled as shuffled
+from circuitwise.quality import Quality as Quality
+from circuitwise.quality import QualityBudget as QualityBudget
+from circuitwise.quality import measure_quality as measure_quality
 from circuitwise.replacement import Fit as Fit
 from circuitwise.replacement import Replacement as Replacement
 from circuitwise.storage import Artifact as Artifact
@@ -162,6 +183,7 @@ from circuitwise.training import L0 as L0
 from circuitwise.training import L1 as L1
 from circuitwise.training import Autoencoder as Autoencoder
 from circuitwise.training import CrossLayer as CrossLayer
+from circuitwise.training import HubText as HubText
 from circuitwise.training import PerLayer as PerLayer
 from circuitwise.training import Reading as Reading
 from circuitwise.training import Recipe as Recipe
@@ -174,6 +196,8 @@ from circuitwise.vocabulary import Head as Head
 from circuitwise.vocabulary import Site as Site
 
 __all__ = [
+    "Aggregate",
+    "Aggregation",
     "Agreement",
     "Artifact",
     "ArtifactError",
@@ -181,6 +205,7 @@ __all__ = [
     "Autoencoder",
     "BatchTopK",
     "Budget",
+    "ByName",
     "Case",
     "Circuit",
     "CircuitwiseError",
@@ -204,6 +229,7 @@ __all__ = [
     "EdgeTrial",
     "Edit",
     "Evidence",
+    "Examples",
     "Export",
     "Feature",
     "FeatureTarget",
@@ -216,8 +242,10 @@ __all__ = [
     "Frozen",
     "Generation",
     "Graph",
+    "Grouping",
     "Head",
     "HeadShares",
+    "HubText",
     "Importance",
     "IntegratedGradients",
     "JumpReLU",
@@ -250,6 +278,8 @@ __all__ = [
     "PromptError",
     "Provenance",
     "Prune",
+    "Quality",
+    "QualityBudget",
     "ReLU",
     "Reading",
     "Recipe",
@@ -269,6 +299,8 @@ __all__ = [
     "Skip",
     "SourceScores",
     "Steer",
+    "Supernode",
+    "Survey",
     "Table",
     "Token",
     "TopK",
@@ -276,7 +308,9 @@ __all__ = [
     "Transcoders",
     "Wiring",
     "Zeros",
-    "aggregate_s4",
+    "aggregate",
+    "aggregate_network",
+    "aggregate_tables",
     "attribute",
     "attribute_many",
     "attribute_sources",
@@ -285,6 +319,7 @@ __all__ = [
     "edges",
     "examine_edges",
     "examine_features",
+    "feature_page",
     "fingerprint",
     "freeze",
     "generate",
@@ -296,12 +331,15 @@ __all__ = [
     "intervene",
     "intervene_many",
     "judge",
+    "load_aggregate",
     "load_circuit",
     "load_edges",
     "load_graph",
     "load_model",
+    "load_survey",
     "load_transcoders",
     "matched_features",
+    "measure_quality",
     "observe",
     "pad",
     "patch",
@@ -312,6 +350,7 @@ __all__ = [
     "plant_two_hop",
     "predict_effects",
     "probe",
+    "promoted_tokens",
     "prune",
     "random_transcoders",
     "read_artifact",
@@ -320,16 +359,21 @@ __all__ = [
     "read_pt",
     "read_table",
     "rebuild",
+    "resolve_roles",
     "run",
     "run_edges",
     "s4_network",
+    "save_aggregate",
     "save_circuit",
     "save_edges",
     "save_graph",
+    "save_survey",
     "save_transcoders",
     "scores",
     "shuffled",
     "strongest_paths",
+    "supernodes",
+    "survey",
     "text_ids",
     "to_networkx",
     "to_pandas",

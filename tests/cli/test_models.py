@@ -41,6 +41,14 @@ def test_people_get_the_same_as_tables(capsys: pytest.CaptureFixture[str]):
     assert "circuitwise doctor --model" in shown.err
 
 
+def test_what_fetches_a_model_that_is_not_here_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("CIRCUITWISE_CACHE", str(tmp_path))
+    assert main(["models"]) == 0
+    assert "stories15m is fetched by: mkdir -p" in capsys.readouterr().out
+
+
 def test_quiet_leaves_the_note_out(capsys: pytest.CaptureFixture[str]):
     assert main(["models", "--quiet"]) == 0
     assert capsys.readouterr().err == ""

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from circuitwise.cli.trainrecipe import parse_layers, parse_tokens
+from circuitwise.cli.trainrecipe import parse_layers, parse_tokens, text_of
 from circuitwise.dictionaries.activations import BatchTopK, ReLU
 from circuitwise.dictionaries.loading import load_transcoders
 from circuitwise.errors import RequestError
 from circuitwise.model.loading import load_model
 from circuitwise.training.recipe import Reading, Recipe, Schedule
+from circuitwise.training.text import HubText
 from circuitwise.training.train import train
 from tests import tiny
 from tests.cli.words import UMLAUTS, files, refusal, shown, value
@@ -100,6 +101,15 @@ def test_numbers_of_tokens_and_layers_are_read_as_people_write_them() -> None:
         parse_tokens("many")
     with pytest.raises(RequestError, match="“all” names no layers"):
         parse_layers("all")
+
+
+def test_a_text_is_a_path_or_a_data_set_on_the_hub() -> None:
+    assert text_of("texts/a.txt") == Path("texts/a.txt")
+    assert text_of("hub:owner/name") == HubText("owner/name")
+    assert text_of("hub:owner/name:small") == HubText("owner/name", "small")
+    assert text_of("hub:owner/name::validation") == HubText("owner/name", None, "validation")
+    with pytest.raises(RequestError, match="“hub:a/b:c:d:e” names no data set"):
+        text_of("hub:a/b:c:d:e")
 
 
 @pytest.mark.parametrize(

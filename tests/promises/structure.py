@@ -8,14 +8,15 @@ from tests.promises.source import PACKAGE, Function, Module
 TIERS = (
     {"errors"},
     {"vocabulary", "storage", "cache"},
-    {"prompts", "suites"},
+    {"prompts"},
+    {"suites"},
     {"model", "dictionaries", "graph", "edits"},
     {"circuit", "replacement"},
     {"features", "targets", "memory", "interchange", "training"},
     {"planted"},
     {"attribution", "intervention", "patching"},
     {"evidence"},
-    {"study"},
+    {"quality", "study"},
     {"report"},
     {""},  # circuitwise/__init__.py, the public API
     {"web", "cli"},

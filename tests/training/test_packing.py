@@ -1,5 +1,6 @@
 """Text becomes sequences of one length, each token once, in an order that the seed decides."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,8 @@ import torch
 
 from circuitwise.errors import ArtifactError, PromptError, RequestError
 from circuitwise.model.tokens import text_ids
-from circuitwise.training.packing import BETWEEN, pack
+from circuitwise.training.packing import BETWEEN, FEW_TOKENS, pack, sequences_wanted
+from circuitwise.training.recipe import Reading, Recipe
 from tests.training.material import reading_model, some_texts
 
 
@@ -51,6 +53,28 @@ def test_the_file_stands_in_for_the_text(tmp_path: Path) -> None:
         pack(model, tmp_path / "story.txt", context=32, seed=0, path=path)
     with pytest.raises(ArtifactError, match="was made from another text"):
         pack(model, some_texts(), context=16, seed=0, path=path)
+
+
+def test_reading_stops_when_there_is_enough(tmp_path: Path) -> None:
+    model, texts, path = reading_model(), some_texts(), tmp_path / "text"
+    whole = pack(model, texts, context=16, seed=0, path=tmp_path / "whole", n_wanted=10**6)
+    told: list[tuple[int, int]] = []
+    begun = pack(
+        model, texts, context=16, seed=0, path=path, n_wanted=20, progress=lambda done, most: told.append((done, most))
+    )
+    assert torch.equal(begun.ids, whole.ids[:20]) and len(whole.ids) > 20
+    assert told[-1] == (320, 320) and 0 < told[0][0] < 320 and len(told) < len(texts)
+    assert torch.equal(pack(model, texts, context=16, seed=0, path=path, n_wanted=20).ids, begun.ids)
+    with pytest.raises(ArtifactError, match="is too short for this recipe"):
+        pack(model, texts, context=16, seed=0, path=path, n_wanted=30)
+    # a file from before there was a limit, or of a text that was read whole, does for every recipe
+    assert torch.equal(pack(model, texts, context=16, seed=0, path=tmp_path / "whole", n_wanted=20).ids, whole.ids)
+
+
+def test_a_training_wants_twice_what_it_trains_on() -> None:
+    how = Recipe(n_tokens=20_000_000, reading=Reading(context=101, reuse=4))
+    assert sequences_wanted(how) == 2 * 50_000
+    assert sequences_wanted(replace(how, n_tokens=1)) * 101 >= FEW_TOKENS
 
 
 def test_text_that_cannot_be_packed_is_refused(tmp_path: Path) -> None:

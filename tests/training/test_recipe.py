@@ -34,7 +34,7 @@ from tests import tiny
         (lambda: Recipe(sparsity=TopK(4, keep_negative=True)), "fire below zero are not trained"),
         (lambda: Recipe(sparsity=L1(-1.0)), "gives strength = -1.0, but it must be a number above 0"),
         (lambda: Recipe(sparsity=L0(bandwidth=0.0)), "gives bandwidth = 0.0"),
-        (lambda: Recipe(sparsity=L0(threshold=float("nan"))), "gives threshold = nan"),
+        (lambda: Recipe(sparsity=L0(bandwidth=float("nan"))), "gives bandwidth = nan"),
         (lambda: Recipe(schedule=Schedule(warmup=1.5)), "gives warmup = 1.5, but a share lies between 0 and 1"),
         (lambda: Recipe(schedule=Schedule(learning_rate=float("inf"))), "gives learning rate = inf"),
         (lambda: Recipe(reading=Reading(context=1)), "reads one token at a time"),

@@ -3,12 +3,13 @@
 import gzip
 import json
 import lzma
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from circuitwise.errors import ArtifactError, RequestError
-from circuitwise.training.text import PIECE, read_texts, text_files
+from circuitwise.training.text import PIECE, HubText, check_text, read_texts, text_files
 
 TEXTS = ["Der Müller mahlt.", "Die Mühle\nsteht.", "日本"]
 LINES = "".join(json.dumps({"source": "x", "text": text}, ensure_ascii=False) + "\n" for text in TEXTS)
@@ -67,3 +68,22 @@ def test_a_packed_file_that_was_cut_off_is_an_error(tmp_path: Path, ending: str)
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ArtifactError, match="cannot be read to its end"):
         list(read_texts(path))
+
+
+WITHOUT = find_spec("datasets") is None
+
+
+@pytest.mark.skipif(not WITHOUT, reason="the package datasets is installed")
+def test_without_its_package_a_data_set_is_refused_in_a_sentence() -> None:
+    with pytest.raises(RequestError, match=r"datasets, which is not installed. Install it: pip install 'circuitwise"):
+        check_text(HubText("owner/name"))
+
+
+@pytest.mark.skipif(WITHOUT, reason="the package datasets is not installed")
+def test_a_data_set_is_streamed_row_by_row(tmp_path: Path) -> None:
+    write(tmp_path / "train.jsonl", LINES)
+    assert list(read_texts(HubText(str(tmp_path)))) == TEXTS
+    with pytest.raises(RequestError, match=r"has no text in “story”. Its columns: source, text."):
+        next(read_texts(HubText(str(tmp_path), column="story")))
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        next(read_texts(HubText(str(tmp_path), split="nowhere")))

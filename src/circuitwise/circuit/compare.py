@@ -11,13 +11,14 @@ larger one and not like another graph. What is equal to the last bit compares as
 """
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuitwise.circuit.influence import Inputs, read_inputs
+from circuitwise.circuit.tally import sorted_distinct
 from circuitwise.errors import RequestError
 from circuitwise.graph.graph import Graph, Kind
 from circuitwise.vocabulary import integers
@@ -72,7 +73,7 @@ def compare(a: Graph, b: Graph, *, by: By = "node") -> Comparison:
     n_names = len(names)
     influence = [torch.zeros(n_names).double().index_add_(0, side.name, side.influence) for side in (first, second)]
     shared = (influence[0] > 0) & (influence[1] > 0)
-    keys, place = _distinct(torch.cat([first.edge_keys(n_names), second.edge_keys(n_names)]))
+    keys, place = sorted_distinct(torch.cat([first.edge_keys(n_names), second.edge_keys(n_names)]))
     places = (place[: len(first.share)], place[len(first.share) :])
     sums = [torch.zeros(len(keys), 2).double() for _ in places]
     for total, here, side in zip(sums, places, (first, second), strict=True):
@@ -191,11 +192,6 @@ def _rank_correlation(a: Float[Tensor, " item"], b: Float[Tensor, " item"]) -> f
 
 def _ranks(values: Float[Tensor, " item"]) -> Float[Tensor, " item"]:
     """Each value's rank; equal values share the mean of theirs."""
-    place = _distinct(values)[1]
+    place = sorted_distinct(values)[1]
     count = torch.bincount(place)
     return (count.cumsum(0).double() - (count - 1) / 2)[place]
-
-
-def _distinct(values: Tensor) -> tuple[Tensor, Tensor]:
-    """The distinct values in rising order, and the place of each value among them."""
-    return cast("tuple[Tensor, Tensor]", torch.unique(values, return_inverse=True))

@@ -25,6 +25,8 @@ from circuitwise.cli.examine import EXAMPLES as TEST_EXAMPLES
 from circuitwise.cli.examine import Examine
 from circuitwise.cli.export import EXAMPLES as EXPORT_EXAMPLES
 from circuitwise.cli.export import Export
+from circuitwise.cli.feature import EXAMPLES as FEATURE_EXAMPLES
+from circuitwise.cli.feature import FeatureRequest
 from circuitwise.cli.intervene import EXAMPLES as INTERVENE_EXAMPLES
 from circuitwise.cli.intervene import Intervene
 from circuitwise.cli.models import EXAMPLES as MODELS_EXAMPLES
@@ -33,6 +35,8 @@ from circuitwise.cli.patch import EXAMPLES as PATCH_EXAMPLES
 from circuitwise.cli.patch import Patch
 from circuitwise.cli.prune import EXAMPLES as PRUNE_EXAMPLES
 from circuitwise.cli.prune import prune
+from circuitwise.cli.quality import EXAMPLES as QUALITY_EXAMPLES
+from circuitwise.cli.quality import MeasureQuality
 from circuitwise.cli.quantise import EXAMPLES as QUANTISE_EXAMPLES
 from circuitwise.cli.quantise import quantise
 from circuitwise.cli.request import RequestCommand
@@ -40,7 +44,9 @@ from circuitwise.cli.score import EXAMPLES as SCORE_EXAMPLES
 from circuitwise.cli.score import score
 from circuitwise.cli.screen import errors, output
 from circuitwise.cli.show import EXAMPLES as SHOW_EXAMPLES
-from circuitwise.cli.show import show
+from circuitwise.cli.show import Show
+from circuitwise.cli.survey import EXAMPLES as SURVEY_EXAMPLES
+from circuitwise.cli.survey import SurveyRequest
 from circuitwise.cli.trace import EXAMPLES as TRACE_EXAMPLES
 from circuitwise.cli.trace import Trace
 from circuitwise.cli.train import EXAMPLES as TRAIN_EXAMPLES
@@ -110,10 +116,13 @@ app.command(epilog=MODELS_EXAMPLES)(models)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(cls=RequestCommand, epilog=TRACE_EXAMPLES)(Trace)
 app.command(cls=RequestCommand, epilog=TRAIN_EXAMPLES)(Train)
+app.command("quality", cls=RequestCommand, epilog=QUALITY_EXAMPLES)(MeasureQuality)
 app.command(epilog=QUANTISE_EXAMPLES)(quantise)
+app.command("survey", cls=RequestCommand, epilog=SURVEY_EXAMPLES)(SurveyRequest)
+app.command("feature", cls=RequestCommand, epilog=FEATURE_EXAMPLES)(FeatureRequest)
 app.command(epilog=PRUNE_EXAMPLES)(prune)
 app.command(epilog=SCORE_EXAMPLES)(score)
-app.command(epilog=SHOW_EXAMPLES)(show)
+app.command(cls=RequestCommand, epilog=SHOW_EXAMPLES)(Show)
 app.command(cls=RequestCommand, epilog=INTERVENE_EXAMPLES)(Intervene)
 app.command(cls=RequestCommand, epilog=PATCH_EXAMPLES)(Patch)
 app.command(cls=RequestCommand, epilog=EDGES_EXAMPLES)(Edges)

@@ -12,6 +12,8 @@ from rich.markup import escape
 from circuitwise.cli.cached import builtin_state
 from circuitwise.cli.screen import AsJson, Quiet, Screen, listing
 from circuitwise.dictionaries.drawn import random_transcoders
+from circuitwise.dictionaries.loading import load_transcoders
+from circuitwise.dictionaries.shipped import SHIPPED, shipped_for
 from circuitwise.model.builtin import SHORT_NAMES
 from circuitwise.model.forward import run
 from circuitwise.model.loading import load_model
@@ -39,8 +41,8 @@ N_FEATURES = 256
 FIRING = 8
 """How many of them fire at a position."""
 RANDOM = (
-    "These dictionaries are random directions: they show how features are read, and are no findings. Trained ones come "
-    "with a later version."
+    "No dictionaries are shipped for this model. These are random directions: they show how features are read, and are "
+    "no findings."
 )
 EXAMPLES = """\b
 Examples:
@@ -89,7 +91,9 @@ class Demonstration:
     predictions: tuple[tuple[str, tuple[Next, ...]], ...]
     """Every prompt with its likeliest next tokens."""
     replacement: Replacement
-    """The model with its random dictionaries."""
+    """The model with dictionaries."""
+    random: bool
+    """Whether they are random ones, since none are shipped for the model."""
     strongest: tuple[Fired, ...]
     """The strongest features of every layer on the first prompt."""
 
@@ -108,8 +112,8 @@ def demo(
 ) -> None:
     """Show what a model predicts and how features are read.
 
-    The first run unpacks the built-in SmolLM2-135M Q4_1 into the cache (half a gigabyte, under a minute). No trained
-    dictionaries are part of this version: the features shown are those of random ones, and are no findings.
+    The first run unpacks the built-in SmolLM2-135M Q4_1 into the cache (half a gigabyte, under a minute). Its features
+    are those of the dictionaries that come along; another model is shown with random ones.
     """
     screen = Screen(quiet=quiet, json=as_json)
     with screen.working(_loading(model)):
@@ -118,12 +122,26 @@ def demo(
     with screen.working("Running the prompts"):
         tokens = [tokenize(opened, text) for text in prompts]
         predictions = tuple(zip(prompts, _predict(opened, tokens), strict=True))
-    with screen.working("Drawing random dictionaries and measuring how they fit"):
-        drawn = random_transcoders(opened.n_layers, opened.d_model, n_features=N_FEATURES, firing=FIRING)
-        replacement = Replacement(opened, drawn, allow_misfit=True)
+    shipped = shipped_for(model)
+    with screen.working("Loading dictionaries and measuring how they fit"):
+        replacement = _replacement(opened, shipped)
         strongest = _strongest(replacement, tokens[0])
-    shown = Demonstration(model=opened, predictions=predictions, replacement=replacement, strongest=strongest)
+    shown = Demonstration(
+        model=opened,
+        predictions=predictions,
+        replacement=replacement,
+        random=shipped is None,
+        strongest=strongest,
+    )
     screen.show(_as_json(shown), lambda console: _draw(console, shown))
+
+
+def _replacement(model: Model, shipped: str | None) -> Replacement:
+    """The model with the dictionaries that are shipped for it, or with random ones."""
+    if shipped is not None:
+        return Replacement(model, load_transcoders(shipped, device=model.device))
+    drawn = random_transcoders(model.n_layers, model.d_model, n_features=N_FEATURES, firing=FIRING)
+    return Replacement(model, drawn, allow_misfit=True)
 
 
 def _loading(name: str) -> str:
@@ -185,8 +203,8 @@ def _as_json(shown: Demonstration) -> Json:
         ],
         "dictionaries": {
             "name": shown.replacement.transcoders.name,
-            "random": True,
-            "remark": RANDOM,
+            "random": shown.random,
+            "remark": RANDOM if shown.random else None,
             "median_fvu": fit.median_fvu,
             "firing": fit.firing,
             "fits": fit.holds,
@@ -206,10 +224,16 @@ def _draw(console: Console, shown: Demonstration) -> None:
     _draw_features(console, shown)
 
 
+def _title(name: str) -> str:
+    return f"the dictionaries that come along ({SHIPPED[name].title})"
+
+
 def _draw_features(console: Console, shown: Demonstration) -> None:
     fit, transcoders = shown.replacement.fit, shown.replacement.transcoders
-    console.print(f"[bold]Features[/bold] of {N_FEATURES} random directions a layer, on the first prompt")
-    console.print(RANDOM)
+    what = f"{N_FEATURES} random directions a layer" if shown.random else _title(transcoders.name)
+    console.print(f"[bold]Features[/bold] of {what}, on the first prompt")
+    if shown.random:
+        console.print(RANDOM)
     verdict = "fits the model" if fit.holds else "does not fit the model"
     console.print(
         f"Fit: fraction of variance unexplained {fit.median_fvu:.3g} (median over layers; 0 is perfect, 1 is no better "

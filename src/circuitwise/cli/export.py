@@ -6,10 +6,12 @@ from typing import Annotated, NamedTuple
 import typer
 
 from circuitwise.circuit.prune import Circuit, prune
-from circuitwise.cli.graphfiles import GraphPath, Subject, file_kind, open_subject, provenance_after
+from circuitwise.cli.graphfiles import GraphPath, Subject, file_kind, graph_of, open_subject, provenance_after
 from circuitwise.cli.graphwriting import PLAIN, Force, Format, check_free, format_of, write_subject, written_files
+from circuitwise.cli.labelled import SurveyFolder, features_of, open_labels
 from circuitwise.cli.screen import AsJson, Quiet, Screen
 from circuitwise.errors import RequestError
+from circuitwise.features.exchange import write_tracer_features
 from circuitwise.interchange.document import write_document
 from circuitwise.interchange.reading import read_document
 from circuitwise.interchange.writing import Export as NeuronpediaExport
@@ -20,6 +22,7 @@ Examples:
   circuitwise export france.circuit -o france.graphml
   circuitwise export france.graph -o france.csv
   circuitwise export downloaded.json --format artifact -o downloaded.graph
+  circuitwise export france.graph --prune --survey my-survey --features features/my-scan -o france.json
 """
 
 
@@ -47,6 +50,11 @@ class Export(NamedTuple):
     source_set: Annotated[
         str | None, typer.Option("--source-set", help="Neuronpedia: the set that has the features.")
     ] = None
+    survey: SurveyFolder = None
+    features: Annotated[
+        Path | None,
+        typer.Option("--features", metavar="FOLDER", help="Write the features' examples for circuit-tracer's viewer."),
+    ] = None
     force: Force = False
     quiet: Quiet = False
     as_json: AsJson = False
@@ -58,6 +66,8 @@ class Export(NamedTuple):
         how = NeuronpediaExport(slug=self.slug, scan=self.scan, source_set=self.source_set)
         if how != PLAIN and format != "neuronpedia":
             raise RequestError(f"--slug, --scan and --source-set are for Neuronpedia's format, not for “{format}”.")
+        if self.features is not None and self.survey is None:
+            raise RequestError("Examples of features come from a survey. Name it with --survey.")
         check_free(self.output, format, force=self.force)
         with screen.working(f"Writing {self.output}"):
             if self._rewrites(format, how):
@@ -73,13 +83,19 @@ class Export(NamedTuple):
 
     def _rewrites(self, format: Format, how: NeuronpediaExport) -> bool:
         """Whether a JSON graph is to be written as it stands."""
-        unchanged = not self.prune and how == PLAIN
+        unchanged = not self.prune and how == PLAIN and self.survey is None
         return unchanged and format == "neuronpedia" and file_kind(self.graph) == "json"
 
     def _open(self) -> Subject:
         subject = open_subject(self.graph)
-        if not self.prune:
-            return subject
-        if isinstance(subject, Circuit):
-            raise RequestError(f"{self.graph} is a circuit already. Leave --prune out.")
-        return prune(subject)
+        if self.prune:
+            if isinstance(subject, Circuit):
+                raise RequestError(f"{self.graph} is a circuit already. Leave --prune out.")
+            subject = prune(subject)
+        if self.survey is not None:
+            subject, found = open_labels(subject, self.graph, self.survey)
+            if self.features is not None:
+                named = sorted({feature for _, feature in features_of(graph_of(subject))})
+                profiles = (found.profile(feature) for feature in named if feature.layer in found.layers)
+                write_tracer_features(profiles, self.features, transcoders=graph_of(subject).transcoders)
+        return subject

@@ -21,8 +21,8 @@ def models(quiet: Quiet = False, as_json: AsJson = False) -> None:
     """List the models and dictionary sets that can be opened.
 
     A model is named by a short name, by its name on the Hugging Face hub (any model of a known family), by a folder, or
-    by a GGUF file. A dictionary set is named by a short name, by org/repo//folder@revision, or by a folder. What is on
-    this machine already is marked.
+    by a GGUF or llama2.c file. A dictionary set is named by a short name, by org/repo//folder@revision, or by a folder.
+    What is on this machine already is marked.
     """
     screen = Screen(quiet=quiet, json=as_json)
     with screen.working("Looking through the cache"):
@@ -35,7 +35,7 @@ def _as_json(cache: Cache) -> Json:
     return {
         "families": sorted(ARCHITECTURES),
         "models": [
-            {"name": name, "title": builtin.title, "state": builtin_state(name)}
+            {"name": name, "title": builtin.title, "state": builtin_state(name), "install": builtin.command}
             for name, builtin in SHORT_NAMES.items()
         ],
         "shipped": [
@@ -65,6 +65,9 @@ def _draw(console: Console, cache: Cache) -> None:
     for name, builtin in SHORT_NAMES.items():
         built_in.add_row(name, builtin.title, builtin_state(name))
     console.print(built_in)
+    for name, builtin in SHORT_NAMES.items():
+        if builtin_state(name) == "not installed":
+            console.print(f"{name} is fetched by: {builtin.command}", markup=False, soft_wrap=True)
     console.print()
     shipped = listing("set", "what it is", "state", title="Dictionary sets that come along")
     for name, each in SHIPPED.items():

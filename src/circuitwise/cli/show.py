@@ -1,7 +1,7 @@
 """``circuitwise show``: what led to a target, as paths and as a tree."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import torch
 import typer
@@ -12,6 +12,7 @@ from rich.tree import Tree
 from circuitwise.circuit.paths import strongest_paths
 from circuitwise.circuit.prune import Circuit
 from circuitwise.cli.graphfiles import GraphPath, Subject, graph_of, open_subject
+from circuitwise.cli.labelled import SurveyFolder, open_labels
 from circuitwise.cli.screen import AsJson, Quiet, Screen
 from circuitwise.cli.summary import MISFIT, draw_paths, named, path_value
 from circuitwise.cli.tracing import parse_place
@@ -25,6 +26,7 @@ Examples:
   circuitwise show france.graph
   circuitwise show france.circuit --node L12F345@4 --depth 2
   circuitwise show france.graph --node " Paris" --inputs 8 --paths 20
+  circuitwise show france.graph --survey my-survey
 """
 
 NodeName = Annotated[
@@ -54,26 +56,32 @@ class Branch:
     """How many inputs of it are not shown."""
 
 
-def show(
-    graph: GraphPath,
-    node: NodeName = None,
-    paths: Paths = 10,
-    depth: Depth = 3,
-    inputs: Inputs = 4,
-    quiet: Quiet = False,
-    as_json: AsJson = False,
-) -> None:
+class Show(NamedTuple):
     """Show the strongest paths to the targets, and a tree of what feeds a node.
 
     A path is as strong as the product of its edges' shares times its target's weight: the strengths of all paths from
     tokens and errors add up to what is explained. In the tree stand the contribution, the part of all inputs that it
     is, and the node with its token and label.
     """
-    screen = Screen(quiet=quiet, json=as_json)
-    with screen.working(f"Opening {graph}"):
-        subject = open_subject(graph)
-        tree = _grow(subject, _root(graph_of(subject), node), depth, inputs)
-    screen.show(_as_json(subject, tree, paths), lambda console: _draw(console, subject, tree, paths))
+
+    graph: GraphPath
+    node: NodeName = None
+    paths: Paths = 10
+    depth: Depth = 3
+    inputs: Inputs = 4
+    survey: SurveyFolder = None
+    quiet: Quiet = False
+    as_json: AsJson = False
+
+    def run(self) -> None:
+        """Open, follow, show."""
+        screen = Screen(quiet=self.quiet, json=self.as_json)
+        with screen.working(f"Opening {self.graph}"):
+            subject = open_subject(self.graph)
+            if self.survey is not None:
+                subject, _ = open_labels(subject, self.graph, self.survey)
+            tree = _grow(subject, _root(graph_of(subject), self.node), self.depth, self.inputs)
+        screen.show(_as_json(subject, tree, self.paths), lambda console: _draw(console, subject, tree, self.paths))
 
 
 def _root(graph: Graph, name: str | None) -> int:

@@ -14,15 +14,16 @@ from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 
 from circuitwise.cli.screen import AsJson, Quiet, Screen, errors, listing
-from circuitwise.cli.trainrecipe import parse_layers, parse_tokens, sparsity_of, wiring_of
+from circuitwise.cli.trainrecipe import parse_layers, parse_tokens, sparsity_of, text_of, wiring_of
 from circuitwise.dictionaries.transcoders import Transcoders
 from circuitwise.errors import RequestError
 from circuitwise.model.loading import load_model
 from circuitwise.storage import Json
+from circuitwise.training.parallel import is_first, own_device
 from circuitwise.training.progress import Progress
 from circuitwise.training.recipe import Reading, Recipe, Schedule
-from circuitwise.training.text import text_files
-from circuitwise.training.train import train
+from circuitwise.training.text import check_text
+from circuitwise.training.train import prepare_text, train
 
 SECONDS_BETWEEN_LINES = 60.0
 """How often progress is written as a line where there is no terminal."""
@@ -34,6 +35,8 @@ Examples:
   circuitwise train --model smollm2 --text texts/ --width 4096 --k 32 --tokens 60M -o smollm2-4096
   circuitwise train --text text.jsonl.xz --kind autoencoder --site resid_post --activation relu --expansion 4 -o coders
   circuitwise train --text text.jsonl.xz --kind cross-layer --layers 0-5 -o across
+  circuitwise train --text hub:roneneldan/TinyStories --tokens 60M -o stories
+  torchrun --nproc-per-node 2 -m circuitwise train --text stories.txt -o my-set
 """
 
 
@@ -44,9 +47,13 @@ class Train(NamedTuple):
     set lies in FOLDER/set, for --transcoders of trace.
 
     A training that was interrupted, by Ctrl-C or by force, goes on where it was when the same command is given again.
+    Started by torchrun, several processes train one set together, each on its own accelerator.
     """
 
-    text: Annotated[Path, typer.Option("--text", help="A .txt or .jsonl file, packed or not, or a folder of them.")]
+    text: Annotated[
+        str,
+        typer.Option("--text", help="A .txt or .jsonl file, packed or not, a folder, or hub:OWNER/NAME:CONFIG:SPLIT."),
+    ]
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to train in.")]
     model: Annotated[str, typer.Option("--model", help="A short name, a hub name, a folder or a GGUF file.")] = (
         "smollm2"
@@ -91,11 +98,12 @@ class Train(NamedTuple):
 
     def run(self) -> None:
         """Load, train, show."""
-        screen = Screen(quiet=self.quiet, json=self.as_json)
-        text_files(self.text)  # a missing text is said before the model is loaded
+        screen = Screen(quiet=self.quiet or not is_first(), json=self.as_json)
+        text = text_of(self.text)
+        check_text(text)  # a missing text is said before the model is loaded
         _recipe(self, d_model=UNKNOWN_WIDTH)
         with screen.working(f"Loading {self.model}"):
-            model = load_model(self.model, dtype=self.dtype, device=self.device)
+            model = load_model(self.model, dtype=self.dtype, device=self.device or own_device())
         recipe = _recipe(self, d_model=model.d_model)
         reports: list[Progress] = []
         with _stopping() as stopped, _showing(screen) as show:
@@ -106,10 +114,16 @@ class Train(NamedTuple):
                 if stopped:
                     raise KeyboardInterrupt
 
+            def read(n_tokens: int, n_wanted: int) -> None:
+                show.reading(n_tokens, n_wanted)
+                if stopped:
+                    raise KeyboardInterrupt
+
             try:
+                prepare_text(model, text, recipe, self.output, progress=read)
                 trained = train(
                     model,
-                    self.text,
+                    text,
                     recipe,
                     self.output,
                     progress=told,
@@ -118,6 +132,8 @@ class Train(NamedTuple):
             except KeyboardInterrupt:
                 screen.note(f"Saved in {self.output}. Give the same command again to go on.")
                 raise
+        if not is_first():
+            return
         last = reports[0] if reports else None
         screen.show(_as_json(self, trained, last), lambda console: _draw(console, self, trained, last))
 
@@ -161,15 +177,24 @@ class _Shown:
 
     def __init__(self, screen: Screen, bar: Bar) -> None:
         self.screen, self.bar = screen, bar
-        self.task = bar.add_task("Training", total=None, state="")
+        self.task = bar.add_task("Preparing", total=None, state="")
         self.written = monotonic()
+
+    def reading(self, n_tokens: int, n_wanted: int) -> None:
+        """Show how much of the text has been read."""
+        state = f"{n_tokens / 1e6:.2f} of at most {n_wanted / 1e6:.2f} M tokens"
+        self.bar.update(self.task, description="Reading text", state=state)
+        self._write(f"Reading text: {state}")
 
     def __call__(self, progress: Progress) -> None:
         state = _state(progress)
-        self.bar.update(self.task, completed=progress.step, total=progress.n_steps, state=state)
+        self.bar.update(self.task, description="Training", completed=progress.step, total=progress.n_steps, state=state)
+        left = f"{progress.seconds_left / 60:.0f} min left"
+        self._write(f"{progress.n_tokens / 1e6:.2f} M tokens, {state}, {left}")
+
+    def _write(self, line: str) -> None:
         if not self.bar.console.is_terminal and monotonic() - self.written >= SECONDS_BETWEEN_LINES:
-            left = f"{progress.seconds_left / 60:.0f} min left"
-            self.screen.note(f"{progress.n_tokens / 1e6:.2f} M tokens, {state}, {left}")
+            self.screen.note(line)
             self.written = monotonic()
 
 

@@ -1,6 +1,7 @@
 """What the options of ``circuitwise train`` mean for the recipe."""
 
 import re
+from pathlib import Path
 
 from circuitwise.dictionaries.activations import BatchTopK, TopK
 from circuitwise.errors import RequestError
@@ -14,10 +15,13 @@ from circuitwise.training.recipe import (
     Sparsity,
     Wiring,
 )
+from circuitwise.training.text import HubText, Text
 from circuitwise.vocabulary import SITE_KINDS
 
 UNITS = {"": 1, "k": 10**3, "m": 10**6, "b": 10**9}
 """What a letter behind a number of tokens stands for."""
+HUB = "hub:"
+"""What stands before the name of a data set on the hub."""
 
 
 def wiring_of(kind: str, site: str) -> Wiring:
@@ -52,6 +56,17 @@ def sparsity_of(activation: str, k: int, strength: float | None) -> Sparsity:
             return L0() if strength is None else L0(strength)
         case other:
             raise RequestError(f"“{other}” is no activation. Choose batchtopk, topk, relu or jumprelu.")
+
+
+def text_of(asked: str) -> Text:
+    """The text that a path or ``hub:OWNER/NAME:CONFIG:SPLIT`` names."""
+    if not asked.startswith(HUB):
+        return Path(asked)
+    name, *more = asked.removeprefix(HUB).split(":")
+    if not name or len(more) > 2:
+        raise RequestError(f"“{asked}” names no data set. Write hub:OWNER/NAME, hub:OWNER/NAME:CONFIG:SPLIT or a path.")
+    config, split = [*more, "", ""][:2]
+    return HubText(name, config or None, split or "train")
 
 
 def parse_tokens(text: str) -> int:

@@ -8,7 +8,6 @@ from circuitwise.interchange.ptwriting import write_pt as write_pt
 from circuitwise.interchange.reading import read_document as read_document
 from circuitwise.interchange.reading import read_json as read_json
 from circuitwise.interchange.s4 import S4 as S4
-from circuitwise.interchange.s4 import aggregate_s4 as aggregate_s4
 from circuitwise.interchange.s4 import s4_network as s4_network
 from circuitwise.interchange.s4 import write_s4 as write_s4
 from circuitwise.interchange.shapes import Problem as Problem
@@ -22,7 +21,6 @@ __all__ = [
     "Problem",
     "S4",
     "TracerExport",
-    "aggregate_s4",
     "read_document",
     "read_json",
     "read_pt",

@@ -1,4 +1,4 @@
-"""GGUF files unpacked once: an ordinary model folder in the user's cache, named by what is in the file.
+"""Models in one file unpacked once: an ordinary model folder in the user's cache, named by what is in the file.
 
 A folder is complete or absent. It is built beside its place under a hidden name, flushed to the disk and renamed; one
 process at a time works on it, so what a killed one left behind is recognised and removed.
@@ -7,8 +7,9 @@ process at a time works on it, so what a killed one left behind is recognised an
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -17,13 +18,16 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from tokenizers import pre_tokenizers
 from torch import Tensor
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from circuitwise.cache import cache_folder
 from circuitwise.errors import ModelError
-from circuitwise.model.gguffile import GgufFile, config_of, open_gguf, weights_of
+from circuitwise.model import llama2c
+from circuitwise.model.gguffile import MAGIC, GgufFile, config_of, open_gguf, weights_of
+from circuitwise.model.pieces import tokenizer_from
 from circuitwise.model.quiet import quiet
 from circuitwise.storage import sha256_of_file
+from circuitwise.storage.checksum import sha256_of_text
 
 LAYOUT = 1
 """Raised whenever a file would be unpacked differently, so that older folders are not taken for its result."""
@@ -35,34 +39,98 @@ UNDERSTOOD = {"default", "deepseek-r1-qwen", "gpt-2", "llama-bpe", "llama3", "qw
 """How byte-level tokenizers may split text before merging; SentencePiece ones do not say."""
 
 
-def unpack_gguf(path: Path) -> Path:
-    """The model folder made from a GGUF file: made now, or found in the cache."""
-    target = cache_folder() / "models" / f"{sha256_of_file(path)[:32]}-{LAYOUT}"
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Packed:
+    """A model in one file, opened but not unpacked."""
+
+    path: Path
+    """Where it is."""
+    title: str
+    """What it calls itself."""
+    n_bytes: int
+    """How much its weights take once they are unpacked."""
+    config: PreTrainedConfig
+    """Its configuration."""
+    weights: Callable[[PreTrainedModel], Iterator[tuple[str, Tensor]]]
+    """Its weights, for a module of that configuration."""
+    tokenizer: Callable[[], PreTrainedTokenizerBase | None]
+    """Its tokenizer, if it has one."""
+
+
+def open_packed(path: Path) -> Packed:
+    """A GGUF file or a checkpoint of llama2.c."""
+    with path.open("rb") as file:
+        magic = file.read(len(MAGIC))
+    if magic == MAGIC:
+        return _open_gguf(path)
+    if path.suffix in llama2c.ENDINGS:
+        return _open_llama2c(path)
+    raise ModelError(
+        f"{path} is a file, but no GGUF file and no checkpoint of llama2.c ({', '.join(llama2c.ENDINGS)}): name one "
+        "of these, or the folder that holds config.json and weights."
+    )
+
+
+def unpack(path: Path) -> Path:
+    """The model folder made from a file: made now, or found in the cache."""
+    target = cache_folder() / "models" / f"{_fingerprint(path)}-{LAYOUT}"
     if target.is_dir():
         return target
-    file = open_gguf(path)
-    _check_tokenizer(file)
+    packed = open_packed(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(target.parent / f".{target.name}.lock"):
             if not target.is_dir():
-                _check_space(file, target)
+                _check_space(packed, target)
                 with _whole_folder(target) as partial:
-                    _write(file, partial)
+                    _write(packed, partial)
     except (OSError, SafetensorError) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ModelError(
             f"{path} could not be unpacked into {target.parent} ({reason}); nothing was left there: it needs "
-            f"{file.n_bytes / 1e6:,.0f} MB, so free some space or set CIRCUITWISE_CACHE to another folder."
+            f"{packed.n_bytes / 1e6:,.0f} MB, so free some space or set CIRCUITWISE_CACHE to another folder."
         ) from error
     return target
 
 
-def _check_space(file: GgufFile, target: Path) -> None:
+def _fingerprint(path: Path) -> str:
+    """Names what is in the file, and in the tokenizer that lies beside a checkpoint of llama2.c."""
+    beside = path.with_name(llama2c.BESIDE)
+    if path.suffix != ".bin" or not beside.is_file():
+        return sha256_of_file(path)[:32]
+    return sha256_of_text(sha256_of_file(path) + sha256_of_file(beside))[:32]
+
+
+def _open_gguf(path: Path) -> Packed:
+    file = open_gguf(path)
+    _check_tokenizer(file)
+    return Packed(
+        path=path,
+        title=str(file.header.get("general.name")),
+        n_bytes=file.n_bytes,
+        config=config_of(file),
+        weights=lambda module: weights_of(file, module, module.config.get_text_config()),
+        tokenizer=lambda: _gguf_tokenizer(file),
+    )
+
+
+def _open_llama2c(path: Path) -> Packed:
+    file = llama2c.open_llama2c(path)
+    return Packed(
+        path=path,
+        title="llama2.c",
+        n_bytes=file.n_bytes,
+        config=file.config,
+        weights=lambda _: llama2c.weights_of(file),
+        tokenizer=lambda: tokenizer_from(llama2c.pieces_of(file)) if file.tokenizer else None,
+    )
+
+
+def _check_space(packed: Packed, target: Path) -> None:
     free = shutil.disk_usage(target.parent).free
-    if free < file.n_bytes:
+    if free < packed.n_bytes:
         raise ModelError(
-            f"{file.path} needs {file.n_bytes / 1e6:,.0f} MB in {target.parent} to be unpacked, and "
+            f"{packed.path} needs {packed.n_bytes / 1e6:,.0f} MB in {target.parent} to be unpacked, and "
             f"{free / 1e6:,.0f} MB are free: free some space or set CIRCUITWISE_CACHE to another folder."
         )
 
@@ -106,11 +174,10 @@ def _flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def _write(file: GgufFile, folder: Path) -> None:
-    config = config_of(file)
+def _write(packed: Packed, folder: Path) -> None:
     with torch.device("meta"):
-        module = AutoModelForCausalLM.from_config(config)
-    weights = weights_of(file, module, module.config.get_text_config())
+        module = AutoModelForCausalLM.from_config(packed.config)
+    weights = packed.weights(module)
     with quiet():
         module.config.save_pretrained(folder)
         module.generation_config.save_pretrained(folder)
@@ -120,8 +187,9 @@ def _write(file: GgufFile, folder: Path) -> None:
         save_file(several, folder / name, metadata={"format": "pt"})
         places |= dict.fromkeys(several, name)
     _write_json(folder / "model.safetensors.index.json", {"metadata": {}, "weight_map": places})
-    _write_tokenizer(file, folder)
-    _write_json(folder / "origin.json", {"file": file.path.name, "name": file.header.get("general.name")})
+    if (tokenizer := packed.tokenizer()) is not None:
+        tokenizer.save_pretrained(folder)
+    _write_json(folder / "origin.json", {"file": packed.path.name, "name": packed.title})
 
 
 def _several(weights: Iterator[tuple[str, Tensor]]) -> Iterator[dict[str, Tensor]]:
@@ -140,9 +208,9 @@ def _write_json(path: Path, value: Mapping[str, object]) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _write_tokenizer(file: GgufFile, folder: Path) -> None:
+def _gguf_tokenizer(file: GgufFile) -> PreTrainedTokenizerBase | None:
     if "tokenizer.ggml.model" not in file.header:
-        return
+        return None
     try:
         with quiet():
             tokenizer = AutoTokenizer.from_pretrained(file.path.parent, gguf_file=file.path.name)
@@ -155,4 +223,4 @@ def _write_tokenizer(file: GgufFile, folder: Path) -> None:
                 pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
             ]
         )
-    tokenizer.save_pretrained(folder)
+    return tokenizer

@@ -1,4 +1,4 @@
-"""A model from wherever it is: a short name, a folder, a GGUF file or the Hugging Face hub.
+"""A model from wherever it is: a short name, a folder, a GGUF or llama2.c file, or the Hugging Face hub.
 
 Every source becomes a folder of the same kind, the folder is checked before transformers opens it, and what was
 opened is checked again: all weights there, all numbers finite, and the family's row proved by ``probe``. Code that
@@ -20,8 +20,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from circuitwise.errors import ModelError, RequestError
 from circuitwise.model.architectures import architecture_of
 from circuitwise.model.builtin import SHORT_NAMES, find_builtin
-from circuitwise.model.conversion import unpack_gguf
-from circuitwise.model.gguffile import MAGIC
+from circuitwise.model.conversion import unpack
 from circuitwise.model.hub import fetch_snapshot, is_hub_name
 from circuitwise.model.model import Model, view_model
 from circuitwise.model.probe import probe
@@ -59,9 +58,9 @@ def load_model(
 ) -> Model:
     """A model ready to be read and rewritten.
 
-    ``name_or_path`` is a short name (``smollm2``), a folder, a GGUF file, or a name on the hub, where ``revision`` and
-    ``token`` apply. Without ``device`` it goes to the first accelerator there is; without ``dtype`` it runs in float32
-    on a processor and in the checkpoint's own type on an accelerator.
+    ``name_or_path`` is a short name (``smollm2``), a folder, a GGUF file, a checkpoint of llama2.c, or a name on the
+    hub, where ``revision`` and ``token`` apply. Without ``device`` it goes to the first accelerator there is; without
+    ``dtype`` it runs in float32 on a processor and in the checkpoint's own type on an accelerator.
     """
     place = _device(device)
     number_type = _dtype(dtype, place)
@@ -105,25 +104,15 @@ def _locate(name_or_path: str | Path, revision: str | None, token: str | None) -
     if revision is not None:
         raise RequestError(f"“{name}” is not on the hub, so it has no revision “{revision}”. Leave the revision out.")
     if isinstance(name_or_path, str) and name in SHORT_NAMES:
-        return _Source(unpack_gguf(find_builtin(name)), name)
+        return _Source(unpack(find_builtin(name)), name)
     if path.is_dir():
         return _Source(path, path.resolve().name)
     if path.is_file():
-        return _Source(_unpack(path), path.name)
+        return _Source(unpack(path), path.name)
     raise ModelError(
         f"There is no model “{name}”: it is no folder, no file, no name that the hub could have, and no short name "
         f"({', '.join(SHORT_NAMES)}). Check the spelling."
     )
-
-
-def _unpack(path: Path) -> Path:
-    with path.open("rb") as file:
-        magic = file.read(len(MAGIC))
-    if magic != MAGIC:
-        raise ModelError(
-            f"{path} is a file, but no GGUF file: name a GGUF file, or the folder that holds config.json and weights."
-        )
-    return unpack_gguf(path)
 
 
 def _check_folder(source: _Source) -> None:

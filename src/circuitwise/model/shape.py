@@ -13,7 +13,7 @@ from circuitwise.cache import cache_folder
 from circuitwise.errors import ModelError
 from circuitwise.model.architectures import architecture_of
 from circuitwise.model.builtin import SHORT_NAMES, find_builtin
-from circuitwise.model.gguffile import config_of, open_gguf
+from circuitwise.model.conversion import open_packed
 from circuitwise.model.hub import is_hub_name
 from circuitwise.model.quiet import quiet
 from circuitwise.storage.jsontext import parse_json
@@ -42,13 +42,13 @@ class Shape:
     d_vocab: int
     """Tokens that it knows."""
     packed: bool
-    """Whether it is a GGUF file that has not been unpacked into the cache yet."""
+    """Whether it is a file that has not been unpacked into the cache yet."""
 
 
 def shape_of(name: str, *, token: str | None = None) -> Shape:
     """The shape of a model under any name that ``load_model`` takes, read from its configuration alone."""
     packed = _packed_file(name)
-    config = config_of(open_gguf(packed)) if packed else _open_config(name, token)
+    config = open_packed(packed).config if packed else _open_config(name, token)
     with torch.device("meta"), quiet():
         module = AutoModelForCausalLM.from_config(config)
     text = module.config.get_text_config()
@@ -69,14 +69,14 @@ def shape_of(name: str, *, token: str | None = None) -> Shape:
 
 
 def unpacked_files() -> frozenset[str]:
-    """The names of the GGUF files that were unpacked into the cache."""
+    """The names of the files that were unpacked into the cache."""
     origins = (cache_folder() / "models").glob("*/origin.json")
     values = [parse_json(path.read_bytes(), what=str(path)) for path in origins]
     return frozenset(str(value.get("file")) for value in values if isinstance(value, Mapping))
 
 
 def _packed_file(name: str) -> Path | None:
-    """The GGUF file behind a name; None where it names a folder or a model on the hub."""
+    """The file behind a name; None where it names a folder or a model on the hub."""
     if name in SHORT_NAMES:
         return find_builtin(name)
     path = Path(name).expanduser()

@@ -13,11 +13,14 @@ from circuitwise.training.recipe import Schedule as Schedule
 from circuitwise.training.recipe import Skip as Skip
 from circuitwise.training.recipe import Sparsity as Sparsity
 from circuitwise.training.recipe import Wiring as Wiring
+from circuitwise.training.text import HubText as HubText
+from circuitwise.training.train import prepare_text as prepare_text
 from circuitwise.training.train import train as train
 
 __all__ = [
     "Autoencoder",
     "CrossLayer",
+    "HubText",
     "L0",
     "L1",
     "PerLayer",
@@ -29,5 +32,6 @@ __all__ = [
     "Skip",
     "Sparsity",
     "Wiring",
+    "prepare_text",
     "train",
 ]

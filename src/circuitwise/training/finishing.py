@@ -17,6 +17,7 @@ from circuitwise.storage.jsontext import parse_json
 from circuitwise.training.calibration import calibrate, sample_places
 from circuitwise.training.learner import Learner
 from circuitwise.training.pool import Pool
+from circuitwise.training.recipe import Recipe
 from circuitwise.training.scaling import unscaled
 
 SET, STORY = TRAINED, "training.json"
@@ -33,11 +34,24 @@ def finish(
     identity: Mapping[str, Json],
     history: Sequence[Json],
 ) -> Transcoders:
-    """Write the set in the model's own scale; what only the training needed goes."""
-    recipe = pool.recipe
+    """Write the set in the model's own scale, once for all processes; what only the training needed goes."""
     transcoders = Transcoders(
         name=folder.name, format="native", layers=tuple(_dictionaries(learners, pool)), model_name=model.name
     )
+    if pool.company.rank == 0:
+        _write(folder, model, transcoders, pool.recipe, identity, history)
+    pool.company.wait()
+    return finished_set(folder)
+
+
+def _write(
+    folder: Path,
+    model: Model,
+    transcoders: Transcoders,
+    recipe: Recipe,
+    identity: Mapping[str, Json],
+    history: Sequence[Json],
+) -> None:
     provenance = Provenance.now(
         model=Source(name=model.name, revision=model.revision, sha256=str(identity["model"])),
         device=model.device,
@@ -51,7 +65,6 @@ def finish(
     write_json(folder / STORY, story)
     os.replace(partial, folder / SET)
     (folder / "checkpoint.safetensors").unlink(missing_ok=True)
-    return finished_set(folder)
 
 
 def finished_set(folder: Path) -> Transcoders:
@@ -81,6 +94,6 @@ def _dictionaries(learners: Sequence[Learner], pool: Pool) -> list[Dictionary]:
     for weights in (each for learner in learners for each in learner.weights):
         floor = None
         if isinstance(sparsity, BatchTopK):
-            floor = calibrate(weights, pool.at(weights.part.read, places), sparsity.k)
+            floor = calibrate(weights, pool.gather(weights.part.read, places), sparsity.k)
         found.append(unscaled(weights, pool.scales, sparsity, floor))
     return found

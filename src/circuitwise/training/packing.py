@@ -2,11 +2,11 @@
 
 Texts are tokenised without special tokens, joined by an empty line and cut into sequences; each starts with what the
 tokenizer puts before a text (``<bos>``, where the model has one). The sequences lie in one small artifact, four bytes a
-token, so that a resumed run needs not read the text again.
+token, so that a resumed run needs not read the text again. Reading stops when there are as many as are wanted.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -20,13 +20,18 @@ from circuitwise.model.tokens import text_ids
 from circuitwise.storage import Json, read_artifact, write_artifact
 from circuitwise.storage.checksum import sha256_of_text
 from circuitwise.storage.jsontext import canonical_json
-from circuitwise.training.text import Text, read_texts, text_files
+from circuitwise.training.recipe import Recipe
+from circuitwise.training.text import HubText, Text, read_texts, text_files
 from circuitwise.vocabulary import TokenBatch
 
 BETWEEN = "\n\n"
 """What stands between two texts."""
-MAX_TOKENS = 1 << 28
-"""Reading stops after so many tokens."""
+SPARE = 2
+"""So many times more sequences are read than a recipe trains on: the pool looks ahead, and steps are whole."""
+MOST = 1 << 23
+"""So many sequences are read where nobody says how many are wanted."""
+FEW_TOKENS = 1 << 22
+"""So many tokens are read for the shortest training, too."""
 KIND, VERSION = "token sequences", 1
 
 
@@ -63,32 +68,54 @@ class Sequences:
         return torch.randperm(len(self.ids), generator=draws)
 
 
-def pack(model: Model, text: Text, *, context: int, seed: int, path: Path) -> Sequences:
-    """The sequences of a text, from the file if they were made before."""
+def sequences_wanted(recipe: Recipe) -> int:
+    """How many sequences a training can use, with some to spare."""
+    how = recipe.reading
+    n_trained = -(-recipe.n_tokens // (how.reuse * (how.context - 1)))
+    return max(SPARE * n_trained, -(-FEW_TOKENS // how.context))
+
+
+def pack(
+    model: Model,
+    text: Text,
+    *,
+    context: int,
+    seed: int,
+    path: Path,
+    n_wanted: int | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Sequences:
+    """The sequences of a text, from the file if they were made before.
+
+    Reading stops after ``n_wanted`` of them. ``progress`` is told how many tokens there are and are wanted.
+    """
     if model.context_length is not None and context > model.context_length:
         raise RequestError(
             f"Sequences of {context} tokens do not fit {model.name}, which was made for at most {model.context_length}."
         )
     origin = sha256_of_text(canonical_json(_origin(text), what="The list of texts"))
     prefix = _prefix(model)
+    whole: dict[str, Json] = {"origin": origin, "context": context}
+    begun = whole | {"wanted": n_wanted}
     if path.exists():
         found = read_artifact(path, kind=KIND, version=VERSION)
-        if found.header != {"origin": origin, "context": context}:
+        if found.header not in (whole, begun):
             raise ArtifactError(
-                f"{path} was made from another text or with another context length. "
-                "Go on with the text that the training began with, or choose a new folder."
+                f"{path} was made from another text or with another context length, or is too short for this recipe. "
+                "Go on with the text and the recipe that the training began with, or choose a new folder."
             )
         ids = found.tensors["ids"]
     else:
-        ids = _cut(_tokens(model, text), prefix, context)
-        write_artifact(
-            path, kind=KIND, version=VERSION, header={"origin": origin, "context": context}, tensors={"ids": ids}
-        )
+        ids = _cut(_tokens(model, text), prefix, context, n_wanted, progress)
+        header = begun if len(ids) == n_wanted else whole
+        write_artifact(path, kind=KIND, version=VERSION, header=header, tensors={"ids": ids})
     return Sequences(ids=ids, n_excluded=max(1, len(prefix)), seed=seed)
 
 
 def _origin(text: Text) -> Json:
-    """What tells one text from another without reading it: names and sizes of files, or the texts."""
+    """What tells one text from another without reading it: names and sizes of files, a name, or the texts."""
+    if isinstance(text, HubText):
+        return asdict(text)
     if isinstance(text, Path | str):
         return [[file.name, file.stat().st_size] for file in text_files(text)]
     return [sha256_of_text(each) for each in text]
@@ -103,23 +130,25 @@ def _prefix(model: Model) -> list[int]:
 
 def _tokens(model: Model, text: Text) -> Iterator[list[int]]:
     between = text_ids(model, BETWEEN, special=False)
-    n_tokens = 0
     with quiet():
         for each in read_texts(text):
-            ids = text_ids(model, each, special=False)
-            yield ids
+            yield text_ids(model, each, special=False)
             yield between
-            n_tokens += len(ids)
-            if n_tokens > MAX_TOKENS:
-                return
 
 
-def _cut(texts: Iterator[list[int]], prefix: list[int], context: int) -> Int[Tensor, "sequence context"]:
+def _cut(
+    texts: Iterator[list[int]],
+    prefix: list[int],
+    context: int,
+    n_wanted: int | None,
+    progress: Callable[[int, int], None] | None,
+) -> Int[Tensor, "sequence context"]:
     length = context - len(prefix)
     if length < 1:
         raise RequestError(f"A context of {context} tokens leaves no room for text. Choose a longer one.")
     rest: list[int] = []
     blocks: list[Tensor] = []
+    n_read, n_most = 0, MOST if n_wanted is None else n_wanted
     for ids in texts:
         rest += ids
         n_whole = len(rest) // length
@@ -128,6 +157,11 @@ def _cut(texts: Iterator[list[int]], prefix: list[int], context: int) -> Int[Ten
             start = torch.tensor(prefix, dtype=torch.int32).expand(n_whole, -1)
             blocks.append(torch.cat([start, body], 1))
             rest = rest[n_whole * length :]
+            n_read += n_whole
+            if progress is not None:
+                progress(min(n_read, n_most) * context, n_most * context)
+        if n_read >= n_most:
+            break
     if not blocks:
         raise PromptError(f"The text has fewer than {length} tokens, which is not one sequence. Give more text.")
-    return torch.cat(blocks)
+    return torch.cat(blocks)[:n_most]

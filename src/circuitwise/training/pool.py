@@ -3,6 +3,9 @@
 The pool holds a few generations of tokens. In each round every token is drawn about ``reuse / GENERATIONS`` times, then
 the oldest generation makes room for newly computed activations. What a step sees depends on the step and the seed
 alone, so a resumed run computes the generations that were there again and goes on.
+
+Several processes share one pool: each computes and holds some sequences of every generation, and takes those tokens of
+a step that it holds. What lies in the pool and what a step draws is the same for any number of processes.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,6 +20,7 @@ from circuitwise.model.forward import run
 from circuitwise.model.model import Model
 from circuitwise.model.tokens import Padded
 from circuitwise.training.packing import Sequences
+from circuitwise.training.parallel import ALONE, Company
 from circuitwise.training.recipe import Precision, Recipe
 from circuitwise.training.scaling import Scale, scale_of
 from circuitwise.vocabulary import Indices, Site
@@ -26,6 +30,8 @@ GENERATIONS = 4
 OUTLIER = 20.0
 """A token is not trained on if it is so many times as long as usual at any site: attention parks there, as it does on
 the first position, and one such token would weigh more than all others of a step."""
+SHARE = 64
+"""A process needs so many tokens of a step, about: one that had none could not take part."""
 SCALE_TOKENS = 8192
 """How many tokens the scales are measured on, about."""
 
@@ -69,9 +75,17 @@ def _usual(scaled: Sequence[Float[Tensor, "token d_model"]]) -> Indices:
 class Pool:
     """Scaled activations of some tokens at all sites, in bfloat16."""
 
-    def __init__(self, model: Model, sequences: Sequences, scales: Mapping[Site, Scale], recipe: Recipe) -> None:
+    def __init__(
+        self,
+        model: Model,
+        sequences: Sequences,
+        scales: Mapping[Site, Scale],
+        recipe: Recipe,
+        company: Company = ALONE,
+    ) -> None:
         """Room for the activations; they are computed when the first are drawn."""
         self.model, self.sequences, self.scales, self.recipe = model, sequences, scales, recipe
+        self.company = company
         bytes_a_sequence = len(scales) * model.d_model * 2 * sequences.n_kept
         fit = recipe.reading.pool_bytes // bytes_a_sequence
         if fit < GENERATIONS:
@@ -83,26 +97,60 @@ class Pool:
         self.n_sequences = max(1, min(fit, len(sequences.ids), useful) // GENERATIONS)
         """Sequences of a generation."""
         self.n_tokens = GENERATIONS * self.n_sequences * sequences.n_kept
-        """Tokens that it holds."""
+        """Tokens that it holds, over all processes."""
         self.n_steps = max(1, recipe.reading.reuse * self.n_tokens // GENERATIONS // recipe.batch)
         """Steps of a round."""
         self.seconds = 0.0
         """How long the model has run for it."""
-        shape = (self.n_tokens, model.d_model)
+        self._runs = self._own_runs()
+        self._place = self._own_places()
+        shape = (int((self._place >= 0).sum()), model.d_model)
         self._values = {site: torch.empty(shape, dtype=torch.bfloat16, device=model.device) for site in scales}
         self._held: int | None = None
         self._order: Indices = torch.empty(0, dtype=torch.long)
 
     def draw(self, step: int) -> Indices:
-        """The places of the tokens of a step; what lies there is computed if need be."""
+        """The places of the tokens of a step, in all processes; what lies there is computed if need be."""
         round, within = divmod(step, self.n_steps)
         if self._held != round:
             self._fill(round)
         return self._order[within * self.recipe.batch : (within + 1) * self.recipe.batch]
 
+    def mine(self, places: Indices) -> Indices:
+        """Where this process holds these places; those of others are left out."""
+        found = self._place[places]
+        return found[found >= 0]
+
     def at(self, site: Site, places: Indices) -> Float[Tensor, "token d_model"]:
-        """The activations of a site at these places."""
+        """The activations of a site at these places of this process."""
         return self._values[site].index_select(0, places)
+
+    def gather(self, site: Site, places: Indices) -> Float[Tensor, "token d_model"]:
+        """The activations of a site at these places, whoever holds them."""
+        held = self._place[places] >= 0
+        found = torch.zeros(len(places), self.model.d_model, device=places.device)
+        found[held] = self.at(site, self.mine(places)).float()
+        return self.company.total(found).bfloat16()
+
+    def _own_runs(self) -> list[tuple[int, int]]:
+        """The first sequence and the number of sequences of each run of the model, of those that are this process'."""
+        n_sequences, size = self.n_sequences, self.company.size
+        if size > 1 and (n_sequences < size or self.recipe.batch < size * SHARE):
+            raise RequestError(
+                f"{size} processes cannot share steps of {self.recipe.batch} tokens from a pool of {n_sequences} "
+                f"sequences: each needs {SHARE} tokens and a sequence. Give more text or a larger batch."
+            )
+        step = min(self.recipe.reading.sequences, max(1, n_sequences // size))
+        starts = range(0, n_sequences, step)[self.company.rank :: size]
+        return [(start, min(step, n_sequences - start)) for start in starts]
+
+    def _own_places(self) -> Indices:
+        """For each place of the whole pool where this process holds it; -1 where another does."""
+        kept = self.sequences.n_kept
+        own = torch.cat([torch.arange(start, start + number) for start, number in self._runs])
+        places = torch.full((GENERATIONS, self.n_sequences, kept), -1)
+        places[:, own] = torch.arange(GENERATIONS * len(own) * kept).view(GENERATIONS, len(own), kept)
+        return places.flatten().to(self.model.device)
 
     def _fill(self, round: int) -> None:
         started = perf_counter()
@@ -113,12 +161,10 @@ class Pool:
         self.seconds += perf_counter() - started
 
     def _compute(self, generation: int) -> None:
-        kept, step = self.sequences.n_kept, self.recipe.reading.sequences
+        kept, sites = self.sequences.n_kept, list(self.scales)
         first = generation * self.n_sequences
-        to = (generation % GENERATIONS) * self.n_sequences * kept
-        for start in range(0, self.n_sequences, step):
-            number = min(step, self.n_sequences - start)
-            sites = list(self.scales)
+        to = (generation % GENERATIONS) * sum(number for _, number in self._runs) * kept
+        for start, number in self._runs:
             found = read_sites(self.model, self.sequences, sites, first + start, number, self.recipe.precision)
             scaled = {site: self.scales[site].apply(value) for site, value in found.items()}
             chosen = _usual(list(scaled.values()))

@@ -72,8 +72,6 @@ class L0:
     """Price of one firing feature, against a reconstruction error of 1 for a constant."""
     bandwidth: float = 0.2
     """Width of the rectangle around a threshold in which a pre-activation moves it."""
-    threshold: float = 0.5
-    """Where all thresholds start."""
 
 
 Precision = Literal["bfloat16", "float32"]
@@ -196,8 +194,8 @@ class Recipe:
         match self.sparsity:
             case L1(strength=strength):
                 found |= {"strength": strength}
-            case L0(strength=strength, bandwidth=bandwidth, threshold=threshold):
-                found |= {"strength": strength, "bandwidth": bandwidth, "threshold": threshold}
+            case L0(strength=strength, bandwidth=bandwidth):
+                found |= {"strength": strength, "bandwidth": bandwidth}
             case _:
                 pass
         return found

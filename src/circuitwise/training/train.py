@@ -11,6 +11,8 @@ The folder holds the tokens, a checkpoint while it trains, and in the end the se
 
 The same call on the same folder goes on where it was interrupted. On one machine's processor, with the same number of
 threads, the result is the same to the bit as without interruption.
+
+Started by ``torchrun``, all processes train one set together; see ``parallel``.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,7 +29,8 @@ from circuitwise.storage import Json
 from circuitwise.training.checkpoint import Checkpoint, read_checkpoint, restore, restored_scales, save_checkpoint
 from circuitwise.training.finishing import SET, check_story, finish, finished_set
 from circuitwise.training.learner import Learner
-from circuitwise.training.packing import Sequences, pack
+from circuitwise.training.packing import Sequences, pack, sequences_wanted
+from circuitwise.training.parallel import company_on
 from circuitwise.training.pool import Pool, measure_scales
 from circuitwise.training.progress import Pace, Progress, progress_of
 from circuitwise.training.recipe import CrossLayer, Part, Recipe, parts_of, recipe_to_json
@@ -67,9 +70,44 @@ def train(
         check_story(target, identity)
         return finished_set(target)
     target.mkdir(parents=True, exist_ok=True)
+    prepare_text(model, text, recipe, target)
     training = _begin(model, text, recipe, target, parts, identity)
     training.run(progress or _nothing, seconds_between_reports, seconds_between_checkpoints)
     return finish(target, model, training.learners, training.pool, identity, training.history)
+
+
+def prepare_text(
+    model: Model,
+    text: Text,
+    recipe: Recipe,
+    folder: Path | str,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Tokenise the text of a training into its folder, if that is still to be done; ``train`` does so by itself.
+
+    Reading stops when there is enough for the recipe. ``progress`` is told how many tokens there are, and how many are
+    wanted at most.
+    """
+    target, company = Path(folder).expanduser(), company_on(model.device)
+    if company.rank == 0 and not (target / SET).exists():
+        target.mkdir(parents=True, exist_ok=True)
+        _sequences(model, text, recipe, target, progress)
+    company.wait()
+
+
+def _sequences(
+    model: Model, text: Text, recipe: Recipe, folder: Path, progress: Callable[[int, int], None] | None = None
+) -> Sequences:
+    return pack(
+        model,
+        text,
+        context=recipe.reading.context,
+        seed=recipe.seed,
+        path=folder / TEXT,
+        n_wanted=sequences_wanted(recipe),
+        progress=progress,
+    )
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -90,7 +128,7 @@ class _Training:
     """Some of the reports."""
 
     def run(self, progress: Callback, between_reports: float, between_checkpoints: float) -> None:
-        """Take all steps that are left."""
+        """Take all steps that are left; the first process reports and saves."""
         first, started, n_steps = self.step, perf_counter(), self.pool.recipe.n_steps
         reported = saved = started
         model_seconds = self.pool.seconds
@@ -107,9 +145,13 @@ class _Training:
             if not last and now - saved >= between_checkpoints:
                 self.save()
                 saved = perf_counter()
+            if not self.pool.company.all_go_on(True):
+                raise KeyboardInterrupt("The first process ended the training.")
 
     def save(self) -> None:
-        """Write a checkpoint."""
+        """Write a checkpoint, once for all processes."""
+        if self.pool.company.rank > 0:
+            return
         save_checkpoint(
             self.folder / CHECKPOINT,
             self.learners,
@@ -120,7 +162,7 @@ class _Training:
         )
 
     def _take_step(self) -> None:
-        places = self.pool.draw(self.step)
+        places = self.pool.mine(self.pool.draw(self.step))
         for learner in self.learners:
             learner.learn({site: self.pool.at(site, places) for site in learner.read_and_written()}, self.step)
         self.step += 1
@@ -128,10 +170,13 @@ class _Training:
     def _report(self, progress: Progress, callback: Callback) -> None:
         if self.step * N_REPORTS >= (len(self.history) + 1) * progress.n_steps or self.step == progress.n_steps:
             self.history.append(progress.to_json())
+        if self.pool.company.rank > 0:
+            return
         try:
             callback(progress)
         except BaseException:
             self.save()
+            self.pool.company.all_go_on(False)
             raise
 
 
@@ -141,15 +186,15 @@ def _begin(
     """A training at its start, or where its checkpoint left it."""
     path = folder / CHECKPOINT
     checkpoint = read_checkpoint(path, identity) if path.exists() else None
-    sequences = pack(model, text, context=recipe.reading.context, seed=recipe.seed, path=folder / TEXT)
+    sequences, company = _sequences(model, text, recipe, folder), company_on(model.device)
     sites = sorted({site for part in parts for site in (part.read, *part.writes)})
-    pool = Pool(model, sequences, _scales(model, sequences, sites, recipe, checkpoint), recipe)
+    pool = Pool(model, sequences, _scales(model, sequences, sites, recipe, checkpoint), recipe, company)
     if checkpoint is None:
         weights = [start_weights(part, pool, recipe) for part in parts]
     else:
         weights = [blank_weights(part, recipe, model.d_model, model.device) for part in parts]
-    together = isinstance(recipe.wiring, CrossLayer)
-    learners = [Learner(tuple(weights), recipe)] if together else [Learner((each,), recipe) for each in weights]
+    groups = [tuple(weights)] if isinstance(recipe.wiring, CrossLayer) else [(each,) for each in weights]
+    learners = [Learner(group, recipe, company) for group in groups]
     training = _Training(folder=folder, identity=identity, learners=tuple(learners), pool=pool)
     if checkpoint is not None:
         restore(learners, checkpoint)
