@@ -21,8 +21,6 @@ from circuitwise.circuit.paths import strongest_paths as strongest_paths
 from circuitwise.circuit.prune import Circuit as Circuit
 from circuitwise.circuit.prune import Prune as Prune
 from circuitwise.circuit.prune import prune as prune
-from circuitwise.circuit.roles import ByName as ByName
-from circuitwise.circuit.roles import resolve_roles as resolve_roles
 from circuitwise.circuit.saving import load_circuit as load_circuit
 from circuitwise.circuit.saving import save_circuit as save_circuit
 from circuitwise.circuit.scores import Scores as Scores
@@ -161,6 +159,8 @@ from circuitwise.planted import plant_decoy as plant_decoy
 from circuitwise.planted import plant_induction as plant_induction
 from circuitwise.planted import plant_two_hop as plant_two_hop
 from circuitwise.planted import shuffled as shuffled
+from circuitwise.prompts import Item as Item
+from circuitwise.prompts import tokenize_item as tokenize_item
 from circuitwise.quality import Quality as Quality
 from circuitwise.quality import QualityBudget as QualityBudget
 from circuitwise.quality import measure_quality as measure_quality
@@ -174,6 +174,10 @@ from circuitwise.storage import read_artifact as read_artifact
 from circuitwise.storage import read_table as read_table
 from circuitwise.storage import write_artifact as write_artifact
 from circuitwise.storage import write_table as write_table
+from circuitwise.suites import Suite as Suite
+from circuitwise.suites import make_suite as make_suite
+from circuitwise.suites import read_suite as read_suite
+from circuitwise.suites import write_suite as write_suite
 from circuitwise.targets import Difference as Difference
 from circuitwise.targets import Direction as Direction
 from circuitwise.targets import FeatureTarget as FeatureTarget
@@ -183,7 +187,6 @@ from circuitwise.training import L0 as L0
 from circuitwise.training import L1 as L1
 from circuitwise.training import Autoencoder as Autoencoder
 from circuitwise.training import CrossLayer as CrossLayer
-from circuitwise.training import HubText as HubText
 from circuitwise.training import PerLayer as PerLayer
 from circuitwise.training import Reading as Reading
 from circuitwise.training import Recipe as Recipe
@@ -205,7 +208,6 @@ __all__ = [
     "Autoencoder",
     "BatchTopK",
     "Budget",
-    "ByName",
     "Case",
     "Circuit",
     "CircuitwiseError",
@@ -245,9 +247,9 @@ __all__ = [
     "Grouping",
     "Head",
     "HeadShares",
-    "HubText",
     "Importance",
     "IntegratedGradients",
+    "Item",
     "JumpReLU",
     "Kind",
     "L0",
@@ -299,6 +301,7 @@ __all__ = [
     "Skip",
     "SourceScores",
     "Steer",
+    "Suite",
     "Supernode",
     "Survey",
     "Table",
@@ -338,6 +341,7 @@ __all__ = [
     "load_model",
     "load_survey",
     "load_transcoders",
+    "make_suite",
     "matched_features",
     "measure_quality",
     "observe",
@@ -357,9 +361,9 @@ __all__ = [
     "read_document",
     "read_json",
     "read_pt",
+    "read_suite",
     "read_table",
     "rebuild",
-    "resolve_roles",
     "run",
     "run_edges",
     "s4_network",
@@ -379,6 +383,7 @@ __all__ = [
     "to_pandas",
     "token_text",
     "tokenize",
+    "tokenize_item",
     "top",
     "train",
     "validate",
@@ -389,5 +394,6 @@ __all__ = [
     "write_json",
     "write_pt",
     "write_s4",
+    "write_suite",
     "write_table",
 ]

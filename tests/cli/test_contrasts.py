@@ -37,7 +37,7 @@ def test_a_file_is_read_with_its_answers_and_clusters(tmp_path: Path):
         (LINE.replace('"b is"', "3"), "Line 1 .* has no text “corrupted”"),
         (LINE.replace('"b is"', '" "'), "has no text “corrupted”"),
         (LINE.replace('" y"', '" x"'), "has the same answer twice"),
-        (f"{LINE}\n{LINE}", "Pair 2 of .* has the clean prompt of pair 1"),
+        (f"{LINE}\n{LINE}", "Line 2 of .* has the clean prompt of line 1"),
         (f"{LINE}\n{SECOND[:-1]}, " + '"cluster": "t"}', "Some lines .* name a cluster"),
     ],
 )

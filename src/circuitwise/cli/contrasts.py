@@ -4,17 +4,16 @@ A file holds one JSON object a line: ``clean``, ``corrupted`` (two prompts of on
 ``incorrect`` (the answers, leading space included) and, where several lines share a template or a word, ``cluster``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from circuitwise.errors import ArtifactError, PromptError, RequestError
+from circuitwise.errors import PromptError, RequestError
 from circuitwise.patching.pairs import Pair
-from circuitwise.storage import Json
-from circuitwise.storage.jsontext import parse_json
+from circuitwise.prompts import Record, read_json_lines
 from circuitwise.targets import Difference
 
 Clean = Annotated[str | None, typer.Argument(help="A prompt that shows the behaviour.", show_default=False)]
@@ -69,53 +68,30 @@ def contrasts_of(
 
 def read_contrasts(path: Path) -> Contrasts:
     """The pairs in a file."""
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise PromptError(f"{path} cannot be read ({reason}). Name a file with one JSON object a line.") from error
-    rows = [_row(line, f"Line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip()]
+    rows = read_json_lines(path, (*FIELDS, "cluster"))
     if not rows:
         raise PromptError(f"{path} holds no pair. Write one JSON object a line with {', '.join(FIELDS)}.")
-    _check_distinct(rows, path)
-    clusters = [row.get("cluster") for row in rows]
+    clean, corrupted, correct, incorrect = (tuple(row.text(name) for row in rows) for name in FIELDS)
+    for row, right, wrong in zip(rows, correct, incorrect, strict=True):
+        if right == wrong:
+            raise PromptError(f"{row.place()} has the same answer twice: {right!r}. There is no difference to measure.")
+    _check_distinct(rows)
+    clusters = [row.values.get("cluster") for row in rows]
     if None in clusters and any(cluster is not None for cluster in clusters):
         raise PromptError(f"Some lines of {path} name a cluster and some do not. Name one on every line, or on none.")
     return Contrasts(
-        clean=tuple(row["clean"] for row in rows),
-        corrupted=tuple(row["corrupted"] for row in rows),
-        differences=tuple(Difference(row["correct"], row["incorrect"]) for row in rows),
+        clean=clean,
+        corrupted=corrupted,
+        differences=tuple(map(Difference, correct, incorrect)),
         clusters=None if None in clusters else tuple(str(cluster) for cluster in clusters),
     )
 
 
-def _row(line: str, where: str) -> Mapping[str, str]:
-    try:
-        value: Json = parse_json(line, what=where)
-    except ArtifactError as error:
-        raise PromptError(f"{where} is no JSON object. Write one with {', '.join(FIELDS)}.") from error
-    if not isinstance(value, dict):
-        raise PromptError(f"{where} is no JSON object. Write one with {', '.join(FIELDS)}.")
-    for name in value:
-        if name not in (*FIELDS, "cluster"):
-            raise PromptError(f"{where} has the key “{name}”, which means nothing here. Known are {', '.join(FIELDS)}.")
-    row: dict[str, str] = {}
-    for name in FIELDS:
-        text = value.get(name)
-        if not isinstance(text, str) or not text.strip():
-            raise PromptError(f"{where} has no text “{name}”. Every line has {', '.join(FIELDS)}.")
-        row[name] = text
-    if row["correct"] == row["incorrect"]:
-        raise PromptError(f"{where} has the same answer twice: {row['correct']!r}. There is no difference to measure.")
-    return row if "cluster" not in value else {**row, "cluster": str(value["cluster"])}
-
-
-def _check_distinct(rows: Sequence[Mapping[str, str]], path: Path) -> None:
-    seen: dict[str, int] = {}
-    for number, row in enumerate(rows, 1):
-        if row["clean"] in seen:
+def _check_distinct(rows: Sequence[Record]) -> None:
+    seen: dict[str, Record] = {}
+    for row in rows:
+        if (first := seen.setdefault(row.text("clean"), row)) is not row:
             raise PromptError(
-                f"Pair {number} of {path} has the clean prompt of pair {seen[row['clean']]}: {row['clean']!r}. Count "
-                "every prompt once."
+                f"{row.place()} has the clean prompt of line {first.line}: {row.text('clean')!r}. Count every prompt "
+                "once."
             )
-        seen[row["clean"]] = number

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuitwise.dictionaries.activations import JumpReLU, ReLU
+from circuitwise.dictionaries.activations import BatchTopK, JumpReLU, ReLU
 from circuitwise.dictionaries.dictionary import Dictionary, Firing
 from circuitwise.intervention.changes import Changes, change_following, change_site
 from circuitwise.intervention.known import Keyed, Known, distinct
@@ -225,19 +225,27 @@ class _Reader:
         return rectified(dictionary, (x * dictionary.encoder_rows(feature).to(x)).sum(-1) + bias, feature)
 
     def _encode(self, rows: Sequence[int]) -> Keyed:
-        """All features that fire in some rows."""
+        """All features that fire in some rows: in one call, but for BatchTopK, which chooses within a prompt."""
+        alone = isinstance(self.dictionary.activation, BatchTopK)
+        groups = [[number] for number in rows] if alone else [list(rows)]
+        return joined([self._encode_together(group) for group in groups if group] or [self._nothing()])
+
+    def _encode_together(self, rows: Sequence[int]) -> Keyed:
         dictionary, stride = self.dictionary, self.applying.stride
-        parts = [Keyed(torch.zeros(0, dtype=torch.long, device=self.value.device), self.value.new_zeros(0).float())]
+        inputs: list[Tensor] = []
+        places: list[Tensor] = []
         for number in rows:
-            row, first = self.applying.rows[number], 0
-            x = self.value[number]
+            row, first, x = self.applying.rows[number], 0, self.value[number]
             if self.start < self.applying.width:
                 first = max(row.offset - self.start, 0)
                 x = x[first : row.offset + row.known.n_pos - self.start]
-            firing = dictionary.encode(x.float())
-            column = firing.pos + self.start + first
-            parts.append(Keyed((number * stride + column) * dictionary.n_features + firing.feature, firing.value))
-        return joined(parts)
+            inputs.append(x.float())
+            places.append(number * stride + self.start + first + torch.arange(len(x), device=x.device))
+        firing = dictionary.encode(torch.cat(inputs))
+        return Keyed(torch.cat(places)[firing.pos] * dictionary.n_features + firing.feature, firing.value)
+
+    def _nothing(self) -> Keyed:
+        return Keyed(torch.zeros(0, dtype=torch.long, device=self.value.device), self.value.new_zeros(0).float())
 
 
 def rectified(
