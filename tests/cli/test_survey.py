@@ -116,7 +116,7 @@ def test_a_feature_that_is_not_there_is_one_sentence(survey: str, model: str, ca
     assert "layer 1 has the features 0 to 1023" in refusal(["feature", "L1F4096", "--survey", survey], capsys)
     assert "knows no L9F0" in refusal(["feature", "L9F0", "--survey", survey], capsys)
     assert "is not a feature" in refusal(["feature", "twelve", "--survey", survey], capsys)
-    assert "Name its dictionaries" in refusal(["feature", "L1F0"], capsys)
+    assert "No dictionaries are shipped for the model" in refusal(["feature", "L1F0", "--model", model], capsys)
     words = ["feature", "L1F4096", "--transcoders", "random", "--model", model]
     assert "layer 1 has the features 0 to 1023" in refusal(words, capsys)
     assert "--transcoders" in refusal(["feature", "L1F7", "--survey", survey, "--neuronpedia", "x.json"], capsys)

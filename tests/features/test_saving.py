@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from circuitwise.dictionaries.loading import load_transcoders
+from circuitwise.dictionaries.shipped import shipped_survey
 from circuitwise.errors import ArtifactError
 from circuitwise.features.saving import LAYER, check_belongs, load_survey, save_survey
 from circuitwise.features.survey import survey
@@ -121,3 +123,12 @@ def test_a_file_is_no_folder(tmp_path: Path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ArtifactError, match="is a file, but a survey is a folder"):
         save_survey(surveyed(), tmp_path / "file")
+
+
+def test_the_survey_that_comes_along_belongs_to_the_set_that_comes_along() -> None:
+    folder = shipped_survey("smollm2")
+    assert folder is not None
+    found = load_survey(folder, layers=[0, 29])
+    check_belongs(found, load_transcoders("smollm2"))
+    profile = found.profile(Feature(0, 1515))
+    assert " French" in {context.tokens[context.peak].text for context in profile.strongest}

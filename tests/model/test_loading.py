@@ -142,7 +142,7 @@ def test_code_that_comes_with_a_model_is_not_run(tmp_path: Path):
 def test_a_name_that_is_nothing_is_refused():
     assert "There is no model “./nowhere/at all”: it is no folder, no file" in refusal("./nowhere/at all")
     assert "There is no model “weights.gguf”" in refusal("weights.gguf")
-    assert "no short name (smollm2)" in refusal(Path("nowhere"))
+    assert "no short name (smollm2, stories15m)" in refusal(Path("nowhere"))
 
 
 def test_a_revision_belongs_to_the_hub(tmp_path: Path):

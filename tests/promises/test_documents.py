@@ -23,7 +23,7 @@ PAGES = documents.pages_of(ROOT)
 DOCS = {page: text for page, text in PAGES.items() if page.startswith("docs/")}
 README = PAGES["README.md"]
 TARGETS = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
-TESTED_ELSEWHERE = {"benchmarks", "promises"}
+TESTED_ELSEWHERE = {"benchmarks", "promises", "report/test_browser.py"}
 
 
 def commands_of(command: object, words: str) -> list[Command]:

@@ -69,7 +69,7 @@ def test_complete_dictionaries_lose_nothing(family: str, kind: SiteKind) -> None
 
 
 def test_complete_dictionaries_recover_everything_that_there_is() -> None:
-    model = plain.model_of("llama")
+    model = plain.model_of("gpt2")  # here the MLPs are of use on this text
     found = measured(Replacement(model, complete(model, "mlp_out")))
     shares = [one.recovered.value for one in (found.together, *(row.alone for row in found.layers))]
     assert [share for share in shares if share is not None] == pytest.approx([1.0] * (4 - shares.count(None)), abs=1e-3)
@@ -77,7 +77,7 @@ def test_complete_dictionaries_recover_everything_that_there_is() -> None:
 
 
 def test_dictionaries_that_write_nothing_recover_nothing() -> None:
-    replacement = plain.replacement_of("relu", "llama")
+    replacement = plain.replacement_of("relu", "gpt2")
     nothing = {one.writes[0]: torch.zeros(32) for one in replacement.transcoders}
     found = measured(writing(replacement, nothing))
     for one in (found.together, *(row.alone for row in found.layers)):

@@ -88,7 +88,8 @@ def test_shares_without_bounds_do_not_count_in_the_mean() -> None:
     assert drawn_up(row(0, 0.1), row(1, 0.1, wild), row(2, 0.1, NONE)).mean_recovered == 0.9
     assert drawn_up(row(0, 0.1, wild)).mean_recovered == -40
     assert drawn_up(row(0, 0.1, NONE)).mean_recovered is None
-    assert drawn_up(row(0, 0.1, NONE)).rows()[2][8] == ""
+    assert drawn_up(row(0, 0.1, NONE)).rows()[2][8] == "none (0 of 1)"
+    assert drawn_up(row(0, 0.1), row(1, 0.1, wild)).rows()[3][8] == "0.900 (1 of 2)"
 
 
 def test_the_table_for_pandas_has_a_row_a_layer() -> None:

@@ -14,7 +14,8 @@ from tests.quality import plain
 
 def measured(replacement: Replacement) -> Reconstructions:
     with torch.no_grad():
-        return reconstruct(replacement.model, replacement.transcoders, plain.sequences_of(), "float32", lambda _: None)
+        sequences = plain.sequences_of()
+        return reconstruct(replacement.model, replacement.transcoders, sequences, 5, "float32", lambda _: None)
 
 
 @pytest.mark.parametrize(("family", "kind"), plain.CASES)

@@ -45,6 +45,7 @@ from circuitwise.cli.score import score
 from circuitwise.cli.screen import errors, output
 from circuitwise.cli.show import EXAMPLES as SHOW_EXAMPLES
 from circuitwise.cli.show import Show
+from circuitwise.cli.study import study
 from circuitwise.cli.suite import suite
 from circuitwise.cli.survey import EXAMPLES as SURVEY_EXAMPLES
 from circuitwise.cli.survey import SurveyRequest
@@ -183,3 +184,4 @@ def _allow_every_letter() -> None:
 if __name__ == "__main__":
     sys.exit(main())
 app.add_typer(suite, name="suite")
+app.add_typer(study, name="study")

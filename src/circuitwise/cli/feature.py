@@ -9,9 +9,10 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from circuitwise.cli.opening import draw_for, is_drawn, open_model
+from circuitwise.cli.opening import chosen_set, draw_for, is_drawn, open_model
 from circuitwise.cli.screen import AsJson, Quiet, Screen
 from circuitwise.dictionaries.loading import load_transcoders
+from circuitwise.dictionaries.shipped import shipped_survey
 from circuitwise.dictionaries.transcoders import Transcoders
 from circuitwise.errors import RequestError
 from circuitwise.features.exchange import write_neuronpedia_feature, write_tracer_features
@@ -27,6 +28,7 @@ from circuitwise.vocabulary import Feature, integers, numbers
 
 EXAMPLES = """\b
 Examples:
+  circuitwise feature L12F345
   circuitwise feature L12F345 --survey my-survey
   circuitwise feature L12F345 --transcoders my-set/set
   circuitwise feature L12F345 --transcoders my-set/set --survey my-survey --html feature.html
@@ -43,7 +45,8 @@ class FeatureRequest(NamedTuple):
     """Show what one feature means: its label, the tokens that it promotes, and where it fires.
 
     The survey (see `circuitwise survey`) knows where it fires; the dictionaries tell how much it promotes each token.
-    Either is enough, both together are checked to belong together. Without --transcoders no model is loaded.
+    Either is enough, both together are checked to belong together; without --transcoders no model is loaded. Without
+    either, the dictionaries that come along for the model are meant, and the survey that came with them.
     """
 
     feature: Annotated[str, typer.Argument(help="Layer and index, for example L12F345.", show_default=False)]
@@ -78,16 +81,17 @@ class FeatureRequest(NamedTuple):
 
     def _profile(self, screen: Screen, feature: Feature) -> tuple[Profile, str, str]:
         """The profile, and what set and model are called."""
-        if self.survey is None and self.transcoders is None:
-            raise RequestError("Nothing says what the feature is. Name its dictionaries or a survey of them.")
-        found = None if self.survey is None else load_survey(self.survey, layers=[feature.layer])
+        survey = self.survey
+        if survey is None:
+            survey = shipped_survey(chosen_set(self.transcoders, self.model))
+        found = None if survey is None else load_survey(survey, layers=[feature.layer])
         profile = None if found is None else found.profile(feature)
-        if self.transcoders is None:
-            assert found is not None and profile is not None
+        if self.transcoders is None and found is not None and profile is not None:
             return profile, found.origin.transcoders, found.origin.model
+        name = chosen_set(self.transcoders, self.model)
         model = open_model(screen, self.model, dtype=None, device=None, token=self.token)
-        with screen.working(f"Loading {self.transcoders}"):
-            transcoders = _open(model, self.transcoders, self.token)
+        with screen.working(f"Loading {name}"):
+            transcoders = _open(model, name, self.token)
         if found is not None:
             check_belongs(found, transcoders)
         return _with_values(model, transcoders, feature, profile), transcoders.name, model.name

@@ -9,6 +9,7 @@ import typer
 
 from circuitwise.circuit.prune import Circuit
 from circuitwise.cli.graphfiles import Subject, file_kind, graph_of
+from circuitwise.dictionaries.shipped import shipped_survey
 from circuitwise.errors import RequestError
 from circuitwise.features.saving import load_survey
 from circuitwise.features.survey import Survey
@@ -32,6 +33,17 @@ def open_labels(subject: Subject, path: Path, folder: Path) -> tuple[Subject, Su
     labels = {number: names[feature] for number, feature in places if feature in names}
     labelled = replace(graph, labels=labels | dict(graph.labels))  # what somebody wrote on a node stays
     return (replace(subject, graph=labelled) if isinstance(subject, Circuit) else labelled), found
+
+
+def shipped_labels(subject: Subject, path: Path) -> Subject:
+    """The same with labels, if it was made with dictionaries whose survey came along."""
+    folder = shipped_survey(graph_of(subject).transcoders)
+    if folder is None:
+        return subject
+    try:
+        return open_labels(subject, path, folder)[0]
+    except RequestError:  # made with an earlier version of these dictionaries
+        return subject
 
 
 def features_of(graph: Graph) -> Sequence[tuple[int, Feature]]:

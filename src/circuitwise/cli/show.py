@@ -12,7 +12,7 @@ from rich.tree import Tree
 from circuitwise.circuit.paths import strongest_paths
 from circuitwise.circuit.prune import Circuit
 from circuitwise.cli.graphfiles import GraphPath, Subject, graph_of, open_subject
-from circuitwise.cli.labelled import SurveyFolder, open_labels
+from circuitwise.cli.labelled import SurveyFolder, open_labels, shipped_labels
 from circuitwise.cli.screen import AsJson, Quiet, Screen
 from circuitwise.cli.summary import MISFIT, draw_paths, named, path_value
 from circuitwise.cli.tracing import parse_place
@@ -78,7 +78,9 @@ class Show(NamedTuple):
         screen = Screen(quiet=self.quiet, json=self.as_json)
         with screen.working(f"Opening {self.graph}"):
             subject = open_subject(self.graph)
-            if self.survey is not None:
+            if self.survey is None:
+                subject = shipped_labels(subject, self.graph)
+            else:
                 subject, _ = open_labels(subject, self.graph, self.survey)
             tree = _grow(subject, _root(graph_of(subject), self.node), self.depth, self.inputs)
         screen.show(_as_json(subject, tree, self.paths), lambda console: _draw(console, subject, tree, self.paths))

@@ -14,6 +14,8 @@ from circuitwise.errors import DictionaryError
 
 TRANSCODERS = "transcoders"
 """The folder of the set inside its package; what else is known of the set lies beside it."""
+SURVEY = "survey"
+"""The folder of its survey there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,14 @@ def shipped_folder(name: str) -> Path:
     raise DictionaryError(
         f"The dictionaries “{name}” ({wanted.title}) are not installed: run `{wanted.install}` in circuitwise's folder."
     )
+
+
+def shipped_survey(name: str) -> Path | None:
+    """What is known of the features of a shipped set, if it came along; None for other sets."""
+    if name not in SHIPPED:
+        return None
+    folder = shipped_folder(name) / SURVEY
+    return folder if folder.is_dir() else None
 
 
 def shipped_for(model: str) -> str | None:

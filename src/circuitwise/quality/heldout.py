@@ -1,6 +1,6 @@
 """The text that quality is measured on, read as in training: sequences of one length, the first position left out."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -21,9 +21,11 @@ class HeldOut:
     """What is read of a text."""
 
     sequences: Sequences
-    """For variance, firing and dead features."""
+    """All of it, in the order of a seed: whatever the budget, the first ones are the same."""
+    n_read: int
+    """How many of them are for variance, firing and dead features."""
     n_spliced: int
-    """How many of them are for cross-entropy."""
+    """How many of these are for cross-entropy."""
     prompts: tuple[str | Tokens, ...]
     """For graphs."""
 
@@ -38,10 +40,11 @@ def read_held_out(model: Model, text: Text, how: QualityBudget) -> HeldOut:
             f"Sequences of {how.context} tokens leave {whole.n_kept} to measure: {whole.n_excluded} at the start are "
             "left out. Choose a longer context."
         )
-    n_taken, n_spliced = (min(-(-n // whole.n_kept), len(whole.ids)) for n in (how.tokens, how.spliced))
+    n_read, n_spliced = (min(-(-n // whole.n_kept), len(whole.ids)) for n in (how.tokens, how.spliced))
     return HeldOut(
-        sequences=replace(whole, ids=whole.take(0, n_taken).int()),
-        n_spliced=min(n_taken, n_spliced),
+        sequences=whole,
+        n_read=n_read,
+        n_spliced=min(n_read, n_spliced),
         prompts=_prompts(model, whole, how),
     )
 

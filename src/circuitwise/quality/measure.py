@@ -20,6 +20,7 @@ from circuitwise.quality.reconstruction import Reconstructions, reconstruct
 from circuitwise.quality.splicing import Splices, Splicing, n_blocks, splice
 from circuitwise.quality.story import tokens_seen
 from circuitwise.replacement import Replacement
+from circuitwise.storage import Source
 from circuitwise.training.text import HubText, Text
 
 GRAPH_PASSES = 16
@@ -40,11 +41,16 @@ def measure_quality(
     no_graphs = _refusal(replacement, how)
     held = read_held_out(model, text, how)
     prompts = held.prompts if no_graphs is None else ()
-    n_held, graph_blocks = len(held.sequences.ids), GRAPH_PASSES * model.n_layers
+    graph_blocks = GRAPH_PASSES * model.n_layers
     splices = held.n_spliced * n_blocks(replacement, layers)
-    count = _Count(progress, model.n_layers * n_held + splices + graph_blocks * len(prompts))
+    count = _Count(progress, model.n_layers * held.n_read + splices + graph_blocks * len(prompts))
     found = reconstruct(
-        model, transcoders, held.sequences, how.precision, lambda number: count.add(model.n_layers * number)
+        model,
+        transcoders,
+        held.sequences,
+        held.n_read,
+        how.precision,
+        lambda number: count.add(model.n_layers * number),
     )
     means = {one.writes[0]: found.by_layer[one.layer].mean for one in transcoders}
     splicing = Splicing(replacement=replacement, means=means, layers=layers, precision=how.precision)
@@ -52,11 +58,11 @@ def measure_quality(
     graphs = explain(replacement, prompts, how.rows, lambda: count.add(graph_blocks)) if prompts else None
     rows = _rows(replacement, found, losses, graphs)
     return Quality(
-        transcoders=transcoders.name,
+        transcoders=Source(name=transcoders.name).name,
         checksum=transcoders.checksum,
         kind=transcoders.kind,
-        model=model.name,
-        made_for=transcoders.model_name,
+        model=Source(name=model.name).name,
+        made_for=None if transcoders.model_name is None else Source(name=transcoders.model_name).name,
         misfit=replacement.misfit,
         n_trained=tokens_seen(transcoders.name),
         measured=_measured(replacement, text, held, found, how),

@@ -160,15 +160,20 @@ class Quality:
     @property
     def mean_recovered(self) -> float | None:
         """With one layer spliced in, over the rows whose share has bounds (or any, if none has)."""
+        shares = self._shares()
+        return mean(shares) if shares else None
+
+    def _shares(self) -> list[float]:
         every = [row.alone.recovered for row in self.layers]
         bounded = [share for share in every if share.low is not None]
-        shares = [share.value for share in bounded or every if share.value is not None]
-        return mean(shares) if shares else None
+        return [share.value for share in bounded or every if share.value is not None]
 
     def rows(self) -> list[tuple[str, ...]]:
         """The table as text, its head first: every layer, their mean, and all layers at once."""
         average = ("mean", "", f"{self.mean_fvu:.3f}", f"{self.mean_firing:.1f}", f"{self.mean_dead:.1%}", "", "", "")
-        recovered = "" if self.mean_recovered is None else f"{self.mean_recovered:.3f}"
+        n_shares, n_rows = len(self._shares()), len(self.layers)
+        recovered = "none" if self.mean_recovered is None else f"{self.mean_recovered:.3f}"
+        recovered += f" ({n_shares} of {n_rows})" if n_shares < n_rows else ""
         return [
             HEAD,
             *(_row(row) for row in self.layers),

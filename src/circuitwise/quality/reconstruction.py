@@ -64,21 +64,22 @@ def reconstruct(
     model: Model,
     transcoders: Transcoders,
     sequences: Sequences,
+    number: int,
     precision: Precision,
     done: Callable[[int], None],
 ) -> Reconstructions:
-    """The reconstruction of every dictionary; ``done`` is told how many sequences have been read."""
+    """The reconstruction of every dictionary on the first sequences; ``done`` is told how many have been read."""
     sites = transcoders.sites
-    first = replace(sequences, ids=sequences.ids[: max(1, SCALE_TOKENS // sequences.n_kept)])
-    scales = measure_scales(model, first, sites, Recipe(precision=precision))
+    first = sequences.take(0, min(number, max(1, SCALE_TOKENS // sequences.n_kept)))
+    scales = measure_scales(model, replace(sequences, ids=first.int()), sites, Recipe(precision=precision))
     tallies = [_Tally(dictionary, scales[dictionary.writes[0]].mean) for dictionary in transcoders]
     n_tokens = n_outliers = 0
     step = max(1, BATCH_BYTES // (sequences.n_kept * len(sites) * model.d_model * 4))
-    for start in range(0, len(sequences.ids), step):
-        number = min(step, len(sequences.ids) - start)
-        flat = read_sites(model, sequences, sites, start, number, precision)
+    for start in range(0, number, step):
+        n_here = min(step, number - start)
+        flat = read_sites(model, sequences, sites, start, n_here, precision)
         usual = usual_tokens(flat, scales)
-        values = {site: value.float().view(number, sequences.n_kept, -1) for site, value in flat.items()}
+        values = {site: value.float().view(n_here, sequences.n_kept, -1) for site, value in flat.items()}
         rebuilding = Rebuilding(transcoders)
         for dictionary, tally in zip(transcoders, tallies, strict=True):
             tally.fire(dictionary, rebuilding, values[dictionary.read], usual)
@@ -86,7 +87,7 @@ def reconstruct(
             tally.compare(flat[dictionary.writes[0]], rebuilding.written[dictionary.writes[0]].flatten(0, 1), usual)
         n_tokens += int(usual.sum())
         n_outliers += int((~usual).sum())
-        done(number)
+        done(n_here)
     found = {dictionary.layer: tally.found() for dictionary, tally in zip(transcoders, tallies, strict=True)}
     return Reconstructions(by_layer=found, n_tokens=n_tokens, n_outliers=n_outliers)
 
