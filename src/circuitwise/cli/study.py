@@ -248,7 +248,8 @@ def _forecast_value(plan: Plan, found: Forecast) -> dict[str, Json]:
 
 
 def _draw_forecast(console: Console, plan: Plan, found: Forecast) -> None:
-    table = listing("stage", "about", title=f"The study “{plan.name}” of {plan.model}, before it is run")
+    console.print(f"The study “{plan.name}” of {plan.model}, before it is run", markup=False, soft_wrap=True)
+    table = listing("stage", "about")
     for stage, seconds in found.seconds.items():
         table.add_row(stage, _span(seconds))
     table.add_row("all together", _span(found.total))

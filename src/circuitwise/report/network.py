@@ -31,6 +31,8 @@ MOST_FEATURES, MOST_ERRORS = 160, 40
 """Nodes of a circuit that are drawn: those with the strongest effects."""
 MOST_OF_PROMPT, MOST_ERRORS_OF_PROMPT = 60, 20
 """The same of one prompt's graph."""
+MOST_EDGES, MOST_EDGES_OF_PROMPT = 2000, 500
+"""Edges of a circuit and of a prompt's graph that are drawn: those that carry most."""
 CONTEXTS = 4
 """Pieces of text that are shown for a feature."""
 TINY = 1e-30
@@ -99,7 +101,7 @@ def circuit_network(circuit: BehaviourCircuit, done: Sequence[Effect] = (), surv
     return Network(
         columns=tuple(columns),
         nodes=nodes,
-        edges=edges,
+        edges=edges[:MOST_EDGES],
         n_features=sum(node.kind == Kind.FEATURE for node in found.nodes),
         n_edges=len(found.edges),
     )
@@ -135,7 +137,7 @@ def prompt_network(graph: Graph, members: Sequence[RoleNode] = (), survey: Surve
     return Network(
         columns=tuple(readable(token) for token in part.tokens),
         nodes=nodes,
-        edges=edges,
+        edges=edges[:MOST_EDGES_OF_PROMPT],
         n_features=sum(kind == Kind.FEATURE for kind in kinds),
         n_edges=len(part.edges),
     )

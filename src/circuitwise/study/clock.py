@@ -19,16 +19,16 @@ from circuitwise.study.plan import Plan, Stage
 
 PRICES: Mapping[str, float] = {
     "baseline": 2,
-    "features": 3,
-    "graphs": 25,
-    "circuit": 5,
-    "backdrop": 5,
-    "ablation": 60,
-    "patching": 60,
-    "steering": 100,
-    "neutral": 250,
-    "importance": 20,
-    "evidence": 2000,
+    "features": 4,
+    "graphs": 20,
+    "circuit": 6,
+    "backdrop": 2,
+    "ablation": 23,
+    "patching": 13,
+    "steering": 23,
+    "neutral": 30,
+    "importance": 4,
+    "evidence": 600,
 }
 """What one prompt costs, in passes of the model."""
 
