@@ -155,7 +155,8 @@ def local_model(model: Model) -> Ask:
 class _NoRedirect(HTTPRedirectHandler):
     """Makes an error of a redirect."""
 
-    def redirect_request(self, *_: Any, **__: Any) -> None:
+    def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
+        del req, fp, code, msg, headers, newurl
         return None
 
 
