@@ -157,7 +157,7 @@ class _NoRedirect(HTTPRedirectHandler):
 
     def redirect_request(self, req: Any, fp: Any, code: Any, msg: Any, headers: Any, newurl: Any) -> None:
         del req, fp, code, msg, headers, newurl
-        return None
+        return
 
 
 def _overlaps(one: Context, others: Sequence[Context]) -> bool:
