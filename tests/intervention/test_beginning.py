@@ -3,7 +3,7 @@
 import torch
 
 from circuitwise.edits import At, Edit, Scale, Set, Steer
-from circuitwise.intervention.beginning import FULL, Beginning, beginning, groups
+from circuitwise.intervention.beginning import FULL, Beginning, beginnings, groups
 from circuitwise.intervention.known import Known, learn
 from circuitwise.intervention.references import References
 from circuitwise.intervention.resolve import resolve
@@ -19,7 +19,7 @@ def begin(replacement: Replacement, edits: list[Edit]) -> tuple[Beginning | None
     known = learn(subject.model, [tiny.tokens_of(8)], read, keep_calls=True)[0]
     references = References(subject.model, subject.dictionaries, sites)
     changes = resolve(subject, known, edits, references, generates=False)
-    return beginning(subject.dictionaries, changes, known), known
+    return beginnings(subject.dictionaries, [(changes, known)])[0], known
 
 
 def test_the_first_layer_and_the_first_position_count():

@@ -13,11 +13,12 @@ fetched only for the features that fire.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
 from circuitwise.dictionaries.activations import Activation, BatchTopK, JumpReLU, ReLU, TopK
 from circuitwise.errors import DictionaryError
@@ -39,7 +40,7 @@ FEATURES_PER_SLICE = 8192
 ROWS_PER_SLICE = 1024
 """How many decoder rows are fetched at once: bounds what a cross-layer dictionary copies."""
 ROW_VALUES = 2**24
-"""How many values of decoder rows are fetched at once."""
+"""How many values of decoder rows are fetched at once, at the most: a feature that fires often is fetched once."""
 
 Kind = Literal["transcoder", "skip transcoder", "cross-layer transcoder", "sparse autoencoder"]
 
@@ -147,11 +148,15 @@ class Dictionary:
     def decode(self, firing: Firing, n_pos: int) -> Float[Tensor, "write pos d_model"]:
         """What the firing features write, without bias and skip, at every site in ``writes``."""
         out = firing.value.new_zeros(len(self.writes), n_pos, self.d_model)
+        every = torch.arange(n_pos, device=out.device)
         step = max(1, ROW_VALUES // (len(self.writes) * self.d_model))
         for start in range(0, len(firing), step):
             chosen = slice(start, start + step)
-            rows = self.decoder_rows(firing.feature[chosen]).to(out) * firing.value[chosen, None, None]
-            out.index_add_(1, firing.pos[chosen], rows.transpose(0, 1))
+            feature, place = cast("tuple[Tensor, Tensor]", firing.feature[chosen].unique(return_inverse=True))
+            rows = self.decoder_rows(feature).to(out).flatten(1)
+            first = torch.searchsorted(firing.pos[chosen], every)
+            total = embedding_bag(place, rows, first, mode="sum", per_sample_weights=firing.value[chosen])
+            out += total.view(n_pos, len(self.writes), self.d_model).transpose(0, 1)
         return out
 
     def constant(self, x: Residual) -> Residual:

@@ -85,6 +85,15 @@ class Changes:
     only: OnlyChange | None = None
     """Comes before the rules for features."""
 
+    @property
+    def reference(self) -> int:
+        """What tells apart cases that cannot run together: the means that ``only`` refers to."""
+        return 0 if self.only is None or self.only.means is None else id(self.only.means)
+
+    def touches(self, layer: int) -> bool:
+        """Whether features of a layer are changed in the prompt."""
+        return self.only is not None or layer in self.features
+
     def add_rule(self, layer: int, pos: int, feature: int, rule: Rule) -> None:
         """One more edit of an activation."""
         here = self.features.setdefault(layer, {})

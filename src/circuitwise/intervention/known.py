@@ -12,7 +12,7 @@ from circuitwise.dictionaries.dictionary import Dictionary, Firing
 from circuitwise.model.forward import Pass, run
 from circuitwise.model.model import Model
 from circuitwise.model.tokens import n_excluded, pad
-from circuitwise.vocabulary import AnyTokens, Site, Tokens
+from circuitwise.vocabulary import AnyTokens, Site, Tokens, integers, numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,6 +61,10 @@ class Known:
     """Which of its rows is this prompt."""
     firings: dict[int, Firing] = field(default_factory=dict[int, Firing])
     """By layer, as far as somebody asked."""
+    keyed: dict[int, Keyed] = field(default_factory=dict[int, Keyed])
+    """The same by key."""
+    amounts: dict[int, dict[int, float]] = field(default_factory=dict[int, dict[int, float]])
+    """The same, for single values."""
 
     @property
     def n_pos(self) -> int:
@@ -83,8 +87,18 @@ class Known:
 
     def activations(self, dictionary: Dictionary) -> Keyed:
         """The activations by ``position x features + feature``."""
-        firing = self.firing(dictionary)
-        return Keyed(firing.pos * dictionary.n_features + firing.feature, firing.value)
+        if dictionary.layer not in self.keyed:
+            firing = self.firing(dictionary)
+            self.keyed[dictionary.layer] = Keyed(firing.pos * dictionary.n_features + firing.feature, firing.value)
+        return self.keyed[dictionary.layer]
+
+    def amount(self, dictionary: Dictionary, pos: int, feature: int) -> float:
+        """One activation."""
+        if dictionary.layer not in self.amounts:
+            found = self.activations(dictionary)
+            pairs = zip(integers(found.keys), numbers(found.values), strict=True)
+            self.amounts[dictionary.layer] = dict(pairs)
+        return self.amounts[dictionary.layer].get(pos * dictionary.n_features + feature, 0.0)
 
 
 def learn(model: Model, prompts: Sequence[AnyTokens], read: Collection[Site], *, keep_calls: bool) -> list[Known]:

@@ -47,10 +47,14 @@ class References:
     """By token ids."""
     _means: dict[int, Means] = field(default_factory=dict[int, Means])
     """By the identity of the reference."""
+    _tokens: dict[int, Tokens] = field(default_factory=dict[int, Tokens])
+    """By the identity of the prompt, or of the reference that draws one."""
 
     def tokens(self, prompt: Prompt) -> Tokens:
         """The token ids of a reference prompt."""
-        return tokenize(self.model, prompt)
+        if id(prompt) not in self._tokens:
+            self._tokens[id(prompt)] = tokenize(self.model, prompt)
+        return self._tokens[id(prompt)]
 
     def known(self, tokens: Tokens) -> Known:
         """One prompt's own pass."""
@@ -69,10 +73,12 @@ class References:
 
     def draw(self, reference: ResampleFrom) -> Tokens:
         """The token ids of the prompt that the seed draws."""
-        _check_some(reference)
-        draws = torch.Generator().manual_seed(reference.seed)
-        number = int(torch.randint(len(reference.prompts), (1,), generator=draws))
-        return self.tokens(reference.prompts[number])
+        if id(reference) not in self._tokens:
+            _check_some(reference)
+            draws = torch.Generator().manual_seed(reference.seed)
+            number = int(torch.randint(len(reference.prompts), (1,), generator=draws))
+            self._tokens[id(reference)] = self.tokens(reference.prompts[number])
+        return self._tokens[id(reference)]
 
     def means(self, reference: MeanOver) -> Means:
         """The means over reference prompts."""

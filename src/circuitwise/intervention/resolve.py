@@ -125,13 +125,9 @@ def _add_feature(
     dictionary, content = subject.dictionary(feature), _content(values.known, edit.at, where, feature)
     if (found := values.source(edit, where)) is not None:
         source, places = found
-        keys = torch.tensor(
-            [places[pos] * dictionary.n_features + feature.index for pos in content.pos],
-            device=source.tokens.device,
-            dtype=torch.long,
-        )
-        for pos, value in zip(content.pos, source.activations(dictionary).find(keys), strict=True):
-            changes.add_rule(feature.layer, pos, feature.index, Rule(-1.0, float(value)))
+        for pos in content.pos:
+            value = source.amount(dictionary, places[pos], feature.index)
+            changes.add_rule(feature.layer, pos, feature.index, Rule(-1.0, value))
         return
     rule = _rule(edit, feature, values.references)
     for pos in content.pos:

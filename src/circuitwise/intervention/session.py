@@ -12,7 +12,7 @@ from torch import Tensor
 
 from circuitwise.edits import Edit, Freeze, Only
 from circuitwise.intervention.applying import Row
-from circuitwise.intervention.beginning import Beginning, beginning
+from circuitwise.intervention.beginning import Beginning, beginnings
 from circuitwise.intervention.changes import Changes
 from circuitwise.intervention.continuing import Generation, continue_texts
 from circuitwise.intervention.known import Known, learn
@@ -164,7 +164,7 @@ def _windows(session: Session, cases: Sequence[Case]) -> Iterator[list[tuple[Cas
 @torch.no_grad()
 def _run_window(session: Session, window: Sequence[tuple[Case, AnyTokens]]) -> list[Outcome]:
     passes = _unedited(session, [tokens for _, tokens in window])
-    prepared = [_prepare(session, case, passes[tuple(integers(tokens))]) for case, tokens in window]
+    prepared = _prepare(session, [(case, passes[tuple(integers(tokens))]) for case, tokens in window])
     session.references.forget()
     found = _run_linear(session, prepared) if session.freeze is Freeze.EVERYTHING else _run_live(session, prepared)
     texts = _texts(session, prepared)
@@ -190,17 +190,16 @@ def _unedited(session: Session, prompts: Sequence[AnyTokens]) -> dict[tuple[int,
     return found
 
 
-def _prepare(session: Session, case: Case, known: Known) -> Prepared:
-    subject = session.subject
-    generates = session.generation is not None
-    changes = resolve(subject, known, case.edits, session.references, generates=generates)
-    return Prepared(
-        case,
-        known,
-        changes,
-        beginning(subject.dictionaries, changes, known),
-        readings_before(subject.dictionaries, session.watch, known),
-    )
+def _prepare(session: Session, cases: Sequence[tuple[Case, Known]]) -> list[Prepared]:
+    subject, generates = session.subject, session.generation is not None
+    changes = [resolve(subject, known, case.edits, session.references, generates=generates) for case, known in cases]
+    known = [known for _, known in cases]
+    first = beginnings(subject.dictionaries, list(zip(changes, known, strict=True)))
+    readings = {id(one): readings_before(subject.dictionaries, session.watch, one) for one in known}
+    return [
+        Prepared(case, one, change, begin, readings[id(one)])
+        for (case, one), change, begin in zip(cases, changes, first, strict=True)
+    ]
 
 
 Found = tuple[Tensor, After]
@@ -213,7 +212,7 @@ def _run_live(session: Session, prepared: Sequence[Prepared]) -> list[Found]:
     together: dict[tuple[int, int], list[int]] = {}
     for number, one in enumerate(prepared):
         if one.beginning is not None:
-            together.setdefault((id(one.known.kept), _reference(one.changes)), []).append(number)
+            together.setdefault((id(one.known.kept), one.changes.reference), []).append(number)
     for numbers in together.values():
         kept = prepared[numbers[0]].known.kept
         copies = [_copy(prepared[number]) for number in numbers]
@@ -226,11 +225,6 @@ def _run_live(session: Session, prepared: Sequence[Prepared]) -> list[Found]:
 def _copy(one: Prepared) -> Copy:
     assert one.beginning is not None
     return Copy(row=one.row, beginning=one.beginning, readings=one.readings)
-
-
-def _reference(changes: Changes) -> int:
-    """What tells apart rows that cannot run together: the means that ``Only`` refers to."""
-    return 0 if changes.only is None or changes.only.means is None else id(changes.only.means)
 
 
 def _run_linear(session: Session, prepared: Sequence[Prepared]) -> list[Found]:
@@ -256,7 +250,7 @@ def _alike(numbers: Sequence[int], prepared: Sequence[Prepared], step: int) -> I
     """Cases of one reference, at most ``step`` at once."""
     by_reference: dict[int, list[int]] = {}
     for number in numbers:
-        by_reference.setdefault(_reference(prepared[number].changes), []).append(number)
+        by_reference.setdefault(prepared[number].changes.reference, []).append(number)
     for alike in by_reference.values():
         for first in range(0, len(alike), step):
             yield alike[first : first + step]
