@@ -44,8 +44,16 @@ def test_the_totals_are_the_sums_of_their_parts():
     assert found.unpacking == 4 * (1_000_000 - 5000 * 100)
     assert found.loaded == loaded and found.traced == loaded + 123 + found.graph
     moved = replace(found, device="cuda")
-    assert moved.on_device == found.weights + found.short_pass + found.graph
+    assert moved.on_device == found.weights + found.short_pass + found.graph + 123
     assert moved.loaded == loaded - found.weights - found.short_pass
+
+
+def test_what_is_needed_leaves_out_mapped_dictionaries():
+    mapped = estimate(SHAPE, tokens=8, rows=8, dictionaries=123)
+    assert mapped.needed == mapped.traced - 123
+    unpacked = replace(mapped, mapped=False)
+    assert unpacked.needed == unpacked.traced == mapped.traced
+    assert not estimate(SHAPE, tokens=8, rows=8, dictionaries=123, mapped=False).mapped
 
 
 def test_a_graph_of_4096_rows_and_64_tokens_holds_at_least_its_rows():

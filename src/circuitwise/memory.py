@@ -10,8 +10,9 @@ The most main memory that a process holds while it loads a model and runs a shor
 - unpacking: what a GGUF file takes besides, the first time that it is opened: the weights of one written file, of which
   Python gives only the largest matrix back to the system
 
-A graph adds the dictionaries (mapped files, of which at most every page is read), what is kept of the frozen pass, and
-its rows: against each other, the errors and the tokens, and one batch of them against every feature that fires.
+A graph adds the dictionaries (on a processor mostly mapped files, of which at most every page is read and which the
+system can take back; an accelerator holds all of them), what is kept of the frozen pass, and its rows: against each
+other, the errors and the tokens, and one batch of them against every feature that fires.
 """
 
 import os
@@ -64,7 +65,9 @@ class Memory:
     short_pass: int
     """Running a short prompt."""
     dictionaries: int
-    """The files of the dictionaries."""
+    """The weights of the dictionaries."""
+    mapped: bool
+    """Whether these stay in their files, so that the system can take their memory back and read them again."""
     graph: int
     """A frozen pass over the prompt, and the rows of its graph."""
 
@@ -80,9 +83,14 @@ class Memory:
         return self.loaded + self.dictionaries + (self.graph if self.device == "cpu" else 0)
 
     @property
+    def needed(self) -> int:
+        """Of that, what cannot be taken back: all but the dictionaries' mapped files."""
+        return self.traced - (self.dictionaries if self.mapped else 0)
+
+    @property
     def on_device(self) -> int:
         """Memory of the accelerator at the most while a graph is computed; 0 without one."""
-        return 0 if self.device == "cpu" else self.weights + self.short_pass + self.graph
+        return 0 if self.device == "cpu" else self.weights + self.short_pass + self.dictionaries + self.graph
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,25 +109,32 @@ def default_device() -> torch.device:
 
 
 def estimate(
-    shape: Shape, *, tokens: int, rows: int, dictionaries: int = 0, dtype: torch.dtype | None = None
+    shape: Shape,
+    *,
+    tokens: int,
+    rows: int,
+    dictionaries: int = 0,
+    mapped: bool = True,
+    dtype: torch.dtype | None = None,
 ) -> Memory:
-    """What a model of that shape, dictionaries of so many bytes and one graph need, computed."""
+    """What a model of that shape, dictionaries of so many bytes (mapped or not) and one graph need, computed."""
     if tokens < 1 or rows < 1:
         raise RequestError(f"A graph of {tokens} tokens and {rows} rows cannot be: give at least 1 of each.")
     device = default_device().type
     dtype = dtype or (torch.float32 if device == "cpu" else shape.stored)
-    stored = shape.n_weights * shape.stored.itemsize
+    stored = shape.n_bytes
     largest = shape.d_vocab * shape.d_model * shape.stored.itemsize
-    mapped = device == "cpu" and dtype == shape.stored
+    unchanged = device == "cpu" and dtype == shape.stored
     return Memory(
         device=device,
         process=psutil.Process().memory_info().rss,
         libraries=LIBRARIES,
         weights=shape.n_weights * dtype.itemsize,
-        checkpoint=0 if mapped else stored,
+        checkpoint=0 if unchanged else stored,
         unpacking=min(stored - largest, BYTES_PER_FILE) if shape.packed else 0,
         short_pass=_pass_bytes(shape, SHORT_PROMPT),
         dictionaries=dictionaries,
+        mapped=mapped,
         graph=_graph_bytes(shape, tokens, rows),
     )
 

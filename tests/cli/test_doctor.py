@@ -3,14 +3,18 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from circuitwise.cli import doctor as doctoring
 from circuitwise.cli.app import main
+from circuitwise.cli.machine import Machine, describe_machine
 from circuitwise.dictionaries.drawn import random_transcoders
 from circuitwise.dictionaries.native import save_transcoders
+from circuitwise.dictionaries.sizes import SetSize, dictionary_size
 from tests.cli.test_app import saved
 
 
@@ -43,6 +47,40 @@ def test_a_set_and_a_longer_prompt_count(model: str, tmp_path: Path, capsys: pyt
     n_bytes = 3 * (64 * 32 * 2 + 64 + 32) * 4
     assert more["parts"]["dictionaries"] == pytest.approx(n_bytes, abs=4096)
     assert more["parts"]["graph"] > plain["parts"]["graph"]
+
+
+def test_a_published_model_that_is_not_here_is_computed_and_said_to_be_from_a_table(
+    capsys: pytest.CaptureFixture[str],
+):
+    words = ["--model", "Qwen/Qwen3-4B", "--transcoders", "qwen3-4b"]
+    need = report(words, capsys)["need"]
+    assert need["from_table"] == {"model": True, "transcoders": True}
+    assert need["parts"]["dictionaries"] > 60e9 and need["needed"] == need["traced"] - need["parts"]["dictionaries"]
+    assert main(["doctor", *words]) == 0
+    shown = capsys.readouterr().out
+    assert "table of published models" in shown and "To be downloaded: 8.0 GB for the model and 60.4 GB" in shown
+
+
+def test_dictionaries_that_do_not_fit_beside_the_rest_are_said_to_be_read_again(
+    monkeypatch: pytest.MonkeyPatch, model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    save_transcoders(random_transcoders(3, 32, n_features=64, firing=2), tmp_path / "set")
+    real = describe_machine()
+
+    def tight() -> Machine:
+        return replace(real, memory_free=10**9)  # room for what is needed, not for a set of 100 GB
+
+    monkeypatch.setattr(doctoring, "describe_machine", tight)
+
+    def large(name: str) -> SetSize:
+        return replace(dictionary_size(name), n_bytes=10**11)
+
+    monkeypatch.setattr(doctoring, "dictionary_size", large)
+    words = ["--model", model, "--transcoders", str(tmp_path / "set"), "--tokens", "4", "--rows", "4"]
+    need = report(words, capsys)["need"]
+    assert need["fits"] and not need["fits_with_files"]
+    assert main(["doctor", *words]) == 0
+    assert "are read from the disk again for each prompt" in capsys.readouterr().out
 
 
 def test_people_get_it_as_a_table(model: str, capsys: pytest.CaptureFixture[str]):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import constants
 
 from circuitwise.errors import ModelError
 from circuitwise.model.loading import load_model
@@ -51,6 +52,24 @@ def test_a_gguf_file_is_packed_until_it_was_opened_once(tmp_path: Path):
 def test_a_model_that_is_out_of_reach_is_one_sentence():
     with pytest.raises(ModelError, match="“org/unknown” cannot be told, because its config.json is not in the cache"):
         shape_of("org/unknown")
+
+
+def test_a_published_model_that_is_out_of_reach_is_known_and_says_so():
+    found = shape_of("Qwen/Qwen3-4B")
+    assert found.known and found.n_weights == 4_022_468_096 and found.n_bytes == 8_044_936_192
+    assert (found.n_layers, found.d_model, found.d_mlp, found.d_vocab) == (36, 2560, 9728, 151_936)
+    assert (found.n_heads, found.n_kv_heads, found.d_head) == (32, 8, 128)
+    assert found.stored is torch.bfloat16 and not found.packed
+
+
+def test_a_configuration_comes_before_what_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    place = tmp_path / "models--Qwen--Qwen3-4B"
+    tiny.hugging_face_model("llama").config.save_pretrained(place / "snapshots" / ("a" * 40))
+    (place / "refs").mkdir()
+    (place / "refs/main").write_text("a" * 40)
+    found = shape_of("Qwen/Qwen3-4B")
+    assert not found.known and found.d_model == tiny.tiny_model("llama").d_model
 
 
 @pytest.mark.weights

@@ -8,14 +8,15 @@ import typer
 from rich.console import Console
 
 from circuitwise.cli.cached import Cache, builtin_state, scan_cache
+from circuitwise.cli.forecast import told_by_table
 from circuitwise.cli.hub import Hub, reach_hub
 from circuitwise.cli.machine import Machine, describe_machine
 from circuitwise.cli.models import draw_cache
 from circuitwise.cli.screen import AsJson, Quiet, Screen, listing, size
-from circuitwise.dictionaries.sizes import dictionary_bytes
+from circuitwise.dictionaries.sizes import SetSize, dictionary_size
 from circuitwise.memory import FIRING, Memory, Peak, estimate, measure_peak
 from circuitwise.model.builtin import SHORT_NAMES
-from circuitwise.model.shape import shape_of
+from circuitwise.model.shape import Shape, shape_of
 from circuitwise.storage import Json
 
 ModelName = Annotated[
@@ -51,6 +52,10 @@ class Need:
     """The length of the prompt."""
     rows: int
     """Rows of the graph."""
+    shape: Shape
+    """What the model looks like."""
+    dictionaries: SetSize | None
+    """How big the set is, if one was named."""
     memory: Memory
     """What was computed."""
     measured: Peak | None
@@ -59,8 +64,14 @@ class Need:
     def fits(self, machine: Machine) -> bool:
         """Whether loading and tracing fit into what is free."""
         free = [each.memory_free for each in machine.accelerators if each.memory_free is not None]
-        spare = machine.memory_free + self.memory.process  # this process ends before the other starts
-        return self.memory.traced <= spare and (self.memory.on_device <= max(free) if free else True)
+        return self.memory.needed <= self._spare(machine) and (self.memory.on_device <= max(free) if free else True)
+
+    def fits_with_files(self, machine: Machine) -> bool:
+        """Whether the files of the dictionaries fit into main memory as well, so that they are read but once."""
+        return self.memory.traced <= self._spare(machine)
+
+    def _spare(self, machine: Machine) -> int:
+        return machine.memory_free + self.memory.process  # this process ends before the other starts
 
     @property
     def title(self) -> str:
@@ -120,9 +131,18 @@ def _need(model: str | None, transcoders: str | None, tokens: int, rows: int) ->
     if model is None and builtin_state(DEFAULT) == "not installed":
         return None
     name = DEFAULT if model is None else model
-    dictionaries = 0 if transcoders is None else dictionary_bytes(transcoders)
-    memory = estimate(shape_of(name), tokens=tokens, rows=rows, dictionaries=dictionaries)
-    return Need(model=name, transcoders=transcoders, tokens=tokens, rows=rows, memory=memory, measured=None)
+    shape, found = shape_of(name), None if transcoders is None else dictionary_size(transcoders)
+    n_bytes, mapped = (0, True) if found is None else (found.n_bytes, found.mapped)
+    return Need(
+        model=name,
+        transcoders=transcoders,
+        tokens=tokens,
+        rows=rows,
+        shape=shape,
+        dictionaries=found,
+        memory=estimate(shape, tokens=tokens, rows=rows, dictionaries=n_bytes, mapped=mapped),
+        measured=None,
+    )
 
 
 def _as_json(found: Diagnosis) -> Json:
@@ -145,11 +165,17 @@ def _need_as_json(need: Need, machine: Machine) -> Json:
         "rows": need.rows,
         "firing": FIRING,
         "how": "computed",
+        "from_table": {
+            "model": need.shape.known,
+            "transcoders": need.dictionaries is not None and need.dictionaries.known,
+        },
         "loaded": memory.loaded,
         "traced": memory.traced,
+        "needed": memory.needed,
         "on_device": memory.on_device,
         "parts": asdict(memory),
         "fits": need.fits(machine),
+        "fits_with_files": need.fits_with_files(machine),
         "measured": None if need.measured is None else asdict(need.measured),
     }
 
@@ -189,16 +215,30 @@ def _draw_need(console: Console, need: Need, machine: Machine) -> None:
         ("the file besides", memory.checkpoint, "its pages, while weights are converted"),
         ("unpacking", memory.unpacking, "the first time only"),
         ("loaded, a short prompt run", memory.loaded, "main memory, at most"),
-        ("dictionaries", memory.dictionaries, "mapped files, if every page is read"),
+        ("dictionaries", memory.dictionaries, "mapped files, if every page is read" if memory.mapped else "unpacked"),
         ("a graph", memory.graph, f"{need.tokens} tokens, {need.rows} rows, {FIRING} features firing (assumed)"),
         ("all together", memory.traced, "main memory, at most"),
+        ("of it must be free", memory.needed, "the rest are files, which can be read again"),
         ("accelerator", memory.on_device, memory.device),
     ):
-        if n_bytes:
+        if n_bytes and not (name == "of it must be free" and n_bytes == memory.traced):
             table.add_row(name, size(n_bytes), remark)
     console.print(table)
     if need.measured is not None:
         console.print(f"Measured: {size(need.measured.resident)} to load {need.title} and run a short prompt.")
         if need.measured.on_device:
             console.print(f"Measured: {size(need.measured.on_device)} of the accelerator's memory.")
-    console.print("This fits into what is free." if need.fits(machine) else "This does not fit into what is free.")
+    for sentence in told_by_table(need.model, need.shape, need.transcoders or "", need.dictionaries):
+        console.print(sentence, markup=False, soft_wrap=True)
+    console.print(_verdict(need, machine), soft_wrap=True)
+
+
+def _verdict(need: Need, machine: Machine) -> str:
+    if not need.fits(machine):
+        return "This does not fit into what is free."
+    if need.fits_with_files(machine):
+        return "This fits into what is free."
+    return (
+        f"This fits into what is free, but for the files of the dictionaries ({size(need.memory.dictionaries)}): parts "
+        "of them are read from the disk again for each prompt, which is slow."
+    )

@@ -1,4 +1,7 @@
-"""How big a model is, read from its configuration alone: no weight is opened or downloaded."""
+"""How big a model is, read from its configuration alone: no weight is opened or downloaded.
+
+Where the configuration is out of reach, a table of published models stands in, and the shape says so.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +18,7 @@ from circuitwise.model.architectures import architecture_of
 from circuitwise.model.builtin import SHORT_NAMES, find_builtin
 from circuitwise.model.conversion import open_packed
 from circuitwise.model.hub import is_hub_name
+from circuitwise.model.known import known_config
 from circuitwise.model.quiet import quiet
 from circuitwise.storage.jsontext import parse_json
 
@@ -43,12 +47,19 @@ class Shape:
     """Tokens that it knows."""
     packed: bool
     """Whether it is a file that has not been unpacked into the cache yet."""
+    known: bool = False
+    """Whether the table of published models says it, since the model's own configuration is out of reach."""
+
+    @property
+    def n_bytes(self) -> int:
+        """The size of its weights as they are stored."""
+        return self.n_weights * self.stored.itemsize
 
 
 def shape_of(name: str, *, token: str | None = None) -> Shape:
     """The shape of a model under any name that ``load_model`` takes, read from its configuration alone."""
     packed = _packed_file(name)
-    config = open_packed(packed).config if packed else _open_config(name, token)
+    config, known = (open_packed(packed).config, False) if packed else _find_config(name, token)
     with torch.device("meta"), quiet():
         module = AutoModelForCausalLM.from_config(config)
     text = module.config.get_text_config()
@@ -65,6 +76,7 @@ def shape_of(name: str, *, token: str | None = None) -> Shape:
         d_head=int(getattr(text, "head_dim", None) or d_model // n_heads),
         d_vocab=int(text.vocab_size),
         packed=packed is not None and packed.name not in unpacked_files(),
+        known=known,
     )
 
 
@@ -83,10 +95,22 @@ def _packed_file(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def _open_config(name: str, token: str | None) -> PreTrainedConfig:
+def _find_config(name: str, token: str | None) -> tuple[PreTrainedConfig, bool]:
+    """A model's configuration, and whether it is the table's because its own cannot be read."""
     folder = Path(name).expanduser()
-    if not folder.is_dir():
+    if folder.is_dir():
+        return _open_config(folder), False
+    try:
         folder = _fetch_config(name, token)
+    except ModelError:
+        known = known_config(name)
+        if known is None:
+            raise
+        return known, True
+    return _open_config(folder), False
+
+
+def _open_config(folder: Path) -> PreTrainedConfig:
     file = folder / "config.json"
     if not file.is_file():
         raise ModelError(

@@ -1,16 +1,17 @@
 """What a study will need, before any weight is opened: memory from shapes, time from one measured product.
 
-A pass over a prompt multiplies it with every weight once. How long that takes is scaled up from one product of the
-model's width that is measured here; how many passes a stage costs is said by the clock's prices.
+A pass over a prompt multiplies it with every weight of the model once, and with every encoder once where features are
+read. How long that takes is scaled up from one product of the model's width that is measured here; how many passes a
+stage costs is said by the clock's prices, which were found with SmolLM2 and the dictionaries that are shipped for it.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import monotonic
 
 import torch
 
-from circuitwise.dictionaries.sizes import dictionary_bytes
+from circuitwise.dictionaries.sizes import SetSize, dictionary_size
 from circuitwise.memory import Memory, default_device, estimate
 from circuitwise.model.shape import Shape, shape_of
 from circuitwise.prompts import SPLITS
@@ -25,6 +26,10 @@ TOKENS_A_WORD = 1.5
 """Tokens that a word of somebody's own prompt may have, on average."""
 COLUMNS, TRIES = 4096, 5
 """Of the product that is measured, and how often it is: the fastest counts."""
+PRICED = 0.26
+"""Numbers in the encoders for each weight of the model with which the prices were found."""
+WITHOUT_DICTIONARIES = ("baseline",)
+"""Kinds of work that read no features."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +40,12 @@ class Forecast:
     """Of every suite, the prompts to find a circuit on and to test it on."""
     tokens: int
     """Tokens of the longest prompt, about."""
+    model: Shape
+    """The model."""
+    transcoders: str
+    """The dictionaries that are used, by name."""
+    dictionaries: SetSize
+    """How big they are: those of the plan's layers."""
     memory: Memory
     """What one graph needs; nothing of a study grows with the number of its prompts."""
     seconds: Mapping[Stage, float]
@@ -49,25 +60,44 @@ class Forecast:
 def forecast(plan: Plan) -> Forecast:
     """What a plan will need; nothing is opened but configurations and suites."""
     shape, name = shape_of(plan.model), named_set(plan)
-    n_bytes = 8 * N_FEATURES * shape.d_model * shape.n_layers if name == RANDOM else dictionary_bytes(name)
-    if plan.layers is not None:
-        n_bytes = n_bytes * len(plan.layers) // shape.n_layers
+    dictionaries = _dictionaries(plan, name, shape)
     prompts = {chosen.suite: _prompts(plan, chosen) for chosen in plan.suites}
     tokens = max(_tokens(plan, chosen) for chosen in plan.suites)
-    one = _seconds_a_pass(shape, tokens)
+    one = _seconds_a_weight(shape.d_model, tokens)
+    alone, whole = one * shape.n_weights, one * (shape.n_weights + dictionaries.n_encoder) / (1 + PRICED)
     return Forecast(
         prompts=prompts,
         tokens=tokens,
-        memory=estimate(shape, tokens=tokens, rows=plan.graphs.rows, dictionaries=n_bytes),
+        model=shape,
+        transcoders=name,
+        dictionaries=dictionaries,
+        memory=estimate(
+            shape,
+            tokens=tokens,
+            rows=plan.graphs.rows,
+            dictionaries=dictionaries.n_bytes,
+            mapped=dictionaries.mapped,
+        ),
         seconds={
             stage: sum(
-                one * PRICES[kind] * n
+                (alone if kind in WITHOUT_DICTIONARIES else whole) * PRICES[kind] * n
                 for n_train, n_test in prompts.values()
                 for kind, n in work_ahead(plan, stage, n_train, n_test).items()
             )
             for stage in plan.stages
         },
     )
+
+
+def _dictionaries(plan: Plan, name: str, shape: Shape) -> SetSize:
+    """How big the dictionaries of the plan's layers are."""
+    if name == RANDOM:
+        n_encoder = N_FEATURES * shape.d_model * shape.n_layers
+        found = SetSize(n_bytes=8 * n_encoder, n_encoder=n_encoder, mapped=False)
+    else:
+        found = dictionary_size(name)
+    part = 1.0 if plan.layers is None else len(plan.layers) / shape.n_layers
+    return replace(found, n_bytes=int(found.n_bytes * part), n_encoder=int(found.n_encoder * part))
 
 
 def _prompts(plan: Plan, chosen: Chosen) -> tuple[int, int]:
@@ -91,12 +121,13 @@ def _tokens(plan: Plan, chosen: Chosen) -> int:
     return max(round(TOKENS_A_WORD * len(item.prompt.split())) + 1 for item in items)
 
 
-def _seconds_a_pass(shape: Shape, tokens: int) -> float:
+def _seconds_a_weight(d_model: int, tokens: int) -> float:
+    """How long a prompt's product with one weight takes."""
     device = default_device()
-    x, weight = torch.ones(tokens, shape.d_model, device=device), torch.ones(shape.d_model, COLUMNS, device=device)
+    x, weight = torch.ones(tokens, d_model, device=device), torch.ones(d_model, COLUMNS, device=device)
     times: list[float] = []
     for _ in range(TRIES):
         start = monotonic()
         float((x @ weight)[0, 0])  # waits for an accelerator
         times.append(monotonic() - start)
-    return min(times) * shape.n_weights / (shape.d_model * COLUMNS)
+    return min(times) / (d_model * COLUMNS)
