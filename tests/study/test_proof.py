@@ -37,7 +37,7 @@ def proved(planted, features):
     training = planted_questions(planted, planted.train[:6])
     backdrop = look_around(planted.replacement, training, members)
     trial = draw_trial(members, backdrop, training, HOW)
-    rows = [try_prompt(planted.replacement, trial, question, HOW) for question in questions_of(planted)]
+    rows = [try_prompt(planted.replacement, trial, question) for question in questions_of(planted)]
     aims = choose_aims(members, (), {}, backdrop, ACTS)
     acted = [
         row
@@ -74,7 +74,8 @@ def test_the_planted_circuit_is_supported_and_its_sentences_have_its_numbers(tru
         chance(lost.p),
     ]
     assert told.startswith(
-        f"Without these 4 features the logit difference falls from {nats(full)} to {nats(rest)} nats"
+        "With these 4 features set as on the contrast prompt, the logit difference falls from "
+        f"{nats(full)} to {nats(rest)} nats"
     )
     patched = acted.find("patching")
     assert patched.control is not None
@@ -103,7 +104,7 @@ def test_a_decoy_is_refuted_whatever_it_goes_with(planted):
 
 def trial_of(n: int) -> Trial:
     members = tuple(node(Feature(0, index), "") for index in range(n))
-    return Trial(members=members, tried=members[:1], random=(members,) * 100, references=())
+    return Trial(ablation="zero", members=members, tried=members[:1], random=(members,) * 100, references=())
 
 
 def row(number: int, *, circuit: float, rest: float, full: float = 4.0, random: float = 0.0) -> ProofRow:

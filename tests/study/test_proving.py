@@ -1,6 +1,7 @@
 """What a proof runs, run one by one; random circuits of the same layers and roles."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -32,7 +33,7 @@ def test_what_is_run_is_what_single_interventions_give(small, ablation):
     how = ProofChoice(ablation=ablation, tried=2, activity=0.1)
     trial = draw_trial(MEMBERS[:2], backdrop, questions, how)
     question = questions[1]
-    row = try_prompt(replacement, trial, question, how)
+    row = try_prompt(replacement, trial, question)
     assert question.contrast is not None
     reference = {
         "mean": MeanOver([list(each.tokens) for each in questions]),
@@ -56,7 +57,7 @@ def test_what_is_run_is_what_single_interventions_give(small, ablation):
 
 def test_random_circuits_have_as_many_features_at_every_place(small):
     _, questions, backdrop = small
-    how = ProofChoice(activity=0.1, draw_from="others", references=3)
+    how = ProofChoice(ablation="mean", activity=0.1, draw_from="others", references=3)
     trial = draw_trial(MEMBERS[:2], backdrop, questions, how)
     assert len(trial.random) == 100
     for drawn in trial.random:
@@ -66,6 +67,15 @@ def test_random_circuits_have_as_many_features_at_every_place(small):
     assert trial == draw_trial(MEMBERS[:2], backdrop, questions, how)
     other = draw_trial(MEMBERS[:2], backdrop, questions, ProofChoice(activity=0.1, draw_from="others", seed=1))
     assert other.random != trial.random
+
+
+def test_contrasts_are_the_usual_reference_and_means_where_a_prompt_has_none(small):
+    _, questions, backdrop = small
+    how = ProofChoice(activity=0.1, references=3)
+    paired = draw_trial(MEMBERS[:2], backdrop, questions, how)
+    assert paired.ablation == "contrast" and paired.references == ()
+    mixed = draw_trial(MEMBERS[:2], backdrop, [*questions[1:], replace(questions[0], contrast=None)], how)
+    assert mixed.ablation == "mean" and len(mixed.references) == 3
 
 
 def test_what_proves_nothing_is_refused(small):
@@ -78,4 +88,4 @@ def test_what_proves_nothing_is_refused(small):
     trial = draw_trial(MEMBERS[:2], backdrop, questions, how)
     alone = type(questions[0])(number=0, text="alone", tokens=questions[0].tokens, difference=questions[0].difference)
     with pytest.raises(RequestError, match="“alone” has no contrast"):
-        try_prompt(replacement, trial, alone, how)
+        try_prompt(replacement, trial, alone)

@@ -190,7 +190,7 @@ def _sweep(work: Work, subject: Subject) -> list[str]:
 
 
 def _try(work: Work, subject: Subject, trial: Trial, number: int, item: Item) -> ProofRow:
-    how, replacement, question = work.plan.evidence, work.opened.replacement, _question(work, number, item)
-    of: Json = [subject.of, written_fields(trial), written_fields(question), how.ablation]
-    row: Any = work.store.json("evidence", of, lambda: written_fields(try_prompt(replacement, trial, question, how)))
+    replacement, question = work.opened.replacement, _question(work, number, item)
+    of: Json = [subject.of, written_fields(trial), written_fields(question)]
+    row: Any = work.store.json("evidence", of, lambda: written_fields(try_prompt(replacement, trial, question)))
     return proof_row_of(row)

@@ -10,7 +10,7 @@ How *much* it carries is another question: the claims ``sufficiency`` and ``nece
 declared beforehand (``Demands``).
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -22,12 +22,18 @@ from circuitwise.evidence.weighing import Runs, weigh
 from circuitwise.storage.jsontext import Json
 from circuitwise.study.importances import Importances
 from circuitwise.study.interventions import Interventions
-from circuitwise.study.proving import USUAL_PROOF, ProofChoice, ProofRow, Trial
+from circuitwise.study.proving import USUAL_PROOF, Ablation, ProofChoice, ProofRow, Trial
 from circuitwise.study.sentences import Levels, Sentence, against_random, nats, shares
 from circuitwise.study.verdicts import Finding, findings_of, member_findings
 from circuitwise.study.written import written_fields
 
 Judgement = Literal["supported", "refuted", "undecided", "not shown"]
+REFERENCES: Mapping[Ablation, str] = {
+    "contrast": "as on the contrast prompt",
+    "mean": "to the mean of training prompts",
+    "zero": "to zero",
+}
+"""What ablated features are set to, in words."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,7 @@ def conclude(
         evidence = _weigh(run, trial, how)
     except RequestError as error:
         return _proof(behaviour, "not shown", f"Not shown: {error}", others, run, trial, how)
-    levels = _levels(run)
+    levels = _levels(run, trial)
     verdict = _judge(evidence, levels, how)
     found = [*member_findings(evidence, levels, f"these {len(trial.members)} features"), *others]
     headline = _headline(verdict, evidence, levels, len(run))
@@ -89,7 +95,7 @@ def conclude(
 
 def not_shown(behaviour: str, reason: str, how: ProofChoice = USUAL_PROOF) -> Proof:
     """The verdict where there was nothing to run: no circuit, no prompts, no random circuits."""
-    trial = Trial(members=(), tried=(), random=(), references=())
+    trial = Trial(ablation="zero", members=(), tried=(), random=(), references=())
     return _proof(behaviour, "not shown", f"Not shown: {reason}", [], [], trial, how)
 
 
@@ -117,11 +123,10 @@ def _proof(
 
 
 def _settings(trial: Trial, how: ProofChoice) -> str:
-    reference = f"their mean over {len(trial.references)} training prompts" if how.ablation == "mean" else how.ablation
-    return (
-        f"ablated features set to {reference}, nothing frozen, {len(trial.random)} random circuits of {how.draw_from} "
-        f"features matched on layer and role, seed {how.seed}; intervals over groups of prompts"
-    )
+    means = f", {len(trial.references)} of them" if trial.references else ""
+    null = f"{len(trial.random)} random circuits of {how.draw_from} features matched on layer and role, seed {how.seed}"
+    done = f"ablated features set {REFERENCES[trial.ablation]}{means}, nothing frozen"
+    return f"{done}; {null}; intervals over groups of prompts"
 
 
 def _weigh(run: Sequence[ProofRow], trial: Trial, how: ProofChoice) -> Evidence:
@@ -147,10 +152,10 @@ def _weigh(run: Sequence[ProofRow], trial: Trial, how: ProofChoice) -> Evidence:
     )
 
 
-def _levels(run: Sequence[ProofRow]) -> Levels:
+def _levels(run: Sequence[ProofRow], trial: Trial) -> Levels:
     values = np.asarray([(row.full, row.empty, row.circuit, row.rest) for row in run]).mean(0)
     full, empty, circuit, rest = (float(value) for value in values)
-    return Levels(full=full, empty=empty, circuit=circuit, rest=rest)
+    return Levels(full=full, empty=empty, circuit=circuit, rest=rest, reference=REFERENCES[trial.ablation])
 
 
 def _judge(evidence: Evidence, levels: Levels, how: ProofChoice) -> Judgement:

@@ -3,7 +3,8 @@
     alone    every feature outside of the circuit takes its reference, everywhere
     without  the circuit's features take theirs, each where its role is
 
-The reference is a feature's mean over prompts that the circuit was found on, its value on the contrast prompt, or zero.
+The reference is a feature's value on the contrast prompt, which differs in the subject alone, its mean over prompts
+that the circuit was found on, or zero.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,15 +25,16 @@ from circuitwise.study.acting import nothing
 from circuitwise.study.backdrop import Backdrop
 from circuitwise.study.question import Ids, Placed, Question
 
-Ablation = Literal["mean", "contrast", "zero"]
+Ablation = Literal["contrast", "mean", "zero"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProofChoice:
     """How a circuit is put to the proof."""
 
-    ablation: Ablation = "mean"
-    """What ablated features are set to: their mean, their value on the contrast prompt, or zero."""
+    ablation: Literal["usual", "contrast", "mean", "zero"] = "usual"
+    """What ablated features are set to: their value on the contrast prompt, their mean, or zero. Usual is the first
+    where every prompt has a contrast, else the second."""
     controls: int = 100
     """Random circuits, with as many features of every layer and role."""
     draw_from: Literal["all", "others"] = "all"
@@ -66,6 +68,8 @@ USUAL_PROOF = ProofChoice()
 class Trial:
     """What is run on every prompt."""
 
+    ablation: Ablation
+    """What ablated features are set to."""
     members: tuple[RoleNode, ...]
     """The circuit, strongest first."""
     tried: tuple[RoleNode, ...]
@@ -120,14 +124,23 @@ def draw_trial(
     active = [node for place in backdrop.places for node in backdrop.firing(place, how.activity)]
     pool = [*circuit, *active] if how.draw_from == "all" else [node for node in active if node not in circuit]
     drawn = random_circuits(circuit, pool, _place, n=how.controls, seed=how.seed)
+    ablation = how.ablation
+    if ablation == "usual":
+        ablation = "mean" if any(question.contrast is None for question in training) else "contrast"
     order = np.random.default_rng(how.seed).permutation(len(training))[: how.references]
-    references = [training[int(number)].tokens for number in sorted(order)] if how.ablation == "mean" else []
-    return Trial(members=circuit, tried=circuit[: how.tried], random=tuple(drawn), references=tuple(references))
+    references = [training[int(number)].tokens for number in sorted(order)] if ablation == "mean" else []
+    return Trial(
+        ablation=ablation,
+        members=circuit,
+        tried=circuit[: how.tried],
+        random=tuple(drawn),
+        references=tuple(references),
+    )
 
 
-def try_prompt(replacement: Replacement, trial: Trial, question: Question, how: ProofChoice = USUAL_PROOF) -> ProofRow:
+def try_prompt(replacement: Replacement, trial: Trial, question: Question) -> ProofRow:
     """All runs of one prompt."""
-    reference = _reference(trial, question, how.ablation)
+    reference = _reference(trial, question)
     unchanged = nothing(replacement)
     edits = _edits(trial, question, reference)
     cases = [Case(question.tokens, each or unchanged, question.difference) for each in edits]
@@ -154,8 +167,8 @@ def _place(node: RoleNode) -> tuple[int, str]:
     return node.layer, node.role
 
 
-def _reference(trial: Trial, question: Question, ablation: Ablation) -> MeanOver | ResampleFrom | None:
-    match ablation:
+def _reference(trial: Trial, question: Question) -> MeanOver | ResampleFrom | None:
+    match trial.ablation:
         case "zero":
             return None
         case "mean":
@@ -177,10 +190,11 @@ def _edits(trial: Trial, question: Question, reference: MeanOver | ResampleFrom 
     yield _without(circuit, reference)
     for left_out in trial.tried:
         yield [Only(question.places([node for node in trial.members if node != left_out]), reference)]
-    for drawn in trial.random:
-        yield [Only(question.places(drawn), reference)]
-    for drawn in trial.random:
-        yield _without(question.places(drawn), reference)
+    random = [question.places(drawn) for drawn in trial.random]
+    for drawn in random:
+        yield [Only(drawn, reference)]
+    for drawn in random:
+        yield _without(drawn, reference)
 
 
 def _without(placed: Sequence[Placed], reference: MeanOver | ResampleFrom | None) -> list[Edit]:

@@ -30,6 +30,8 @@ class Levels:
     """Of the circuit alone."""
     rest: float
     """Without the circuit."""
+    reference: str
+    """What features that are left out are set to."""
 
 
 def nats(value: float) -> str:
@@ -68,16 +70,16 @@ def necessity(claim: Claim, levels: Levels, features: str) -> str:
     """What is lost without the circuit."""
     verb = "falls" if levels.rest < levels.full else "rises"
     return (
-        f"Without {features} the logit difference {verb} from {nats(levels.full)} to {nats(levels.rest)} nats, "
-        f"{shares(claim)} of what all features together give; {against_random(claim)}."
+        f"With {features} set {levels.reference}, the logit difference {verb} from {nats(levels.full)} to "
+        f"{nats(levels.rest)} nats, {shares(claim)} of what all features together give; {against_random(claim)}."
     )
 
 
 def sufficiency(claim: Claim, levels: Levels, features: str) -> str:
     """What the circuit keeps alone."""
     return (
-        f"Alone, with every other feature at its reference, {features} give a logit difference of "
-        f"{nats(levels.circuit)} nats, {shares(claim)} of the way from {nats(levels.empty)} (no feature) to "
+        f"Alone, with every other feature set {levels.reference}, {features} give a logit difference of "
+        f"{nats(levels.circuit)} nats, {shares(claim)} of the way from {nats(levels.empty)} (all features set so) to "
         f"{nats(levels.full)} (the model); {against_random(claim)}."
     )
 
