@@ -21,7 +21,7 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.* ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-demo: $(STAMP) ## load the model and show what it does
+demo: $(STAMP) ## study two behaviours of the model, from prompts to a report
 	@$(BIN)/circuitwise demo
 
 # The models in the tests are tiny: a process for each core, of one thread, is faster than threads.

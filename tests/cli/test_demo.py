@@ -1,73 +1,79 @@
-"""``circuitwise demo`` shows what a model predicts, and calls random features random."""
+"""``circuitwise demo`` studies two behaviours from prompts to a report, and says when nothing found is a finding."""
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, cast
 
 import pytest
-import torch
+from transformers import AutoTokenizer
 
-from circuitwise.cli.app import main
-from circuitwise.cli.demo import FIRING, N_FEATURES
-from circuitwise.dictionaries.drawn import random_transcoders
-from circuitwise.model.forward import run
-from circuitwise.model.loading import load_model
-from circuitwise.model.tokens import pad, tokenize
-from circuitwise.replacement import measure_fit
-from circuitwise.vocabulary import Site
-from tests.cli.test_app import saved
+from circuitwise.cli.demo import BEHAVIOURS, NO_FINDINGS
+from circuitwise.model.builtin import find_builtin
+from circuitwise.study.run import Run
+from tests import tiny
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return str(saved(tmp_path_factory.mktemp("ein Modell") / "große Mühle"))
-
-
-def shown(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    capsys.readouterr()  # what making the model said
-    assert main(words) == 0
-    found = capsys.readouterr()
-    assert found.err == ""
-    return found.out
-
-
-@torch.no_grad()
-def test_probabilities_and_features_are_those_of_an_explicit_calculation(
-    model: str, capsys: pytest.CaptureFixture[str]
-):
-    prompts = ["the cat is", "a b"]
-    found = json.loads(
-        shown(["demo", "--model", model, "--json", "--prompt", prompts[0], "--prompt", prompts[1]], capsys)
-    )
-    opened = load_model(model)
-    assert found["model"]["n_layers"] == 3 and found["model"]["title"] == "große Mühle"
-    for prompt, prediction in zip(prompts, found["predictions"], strict=True):
-        logits = opened.module(input_ids=tokenize(opened, prompt)[None]).logits[0, -1]
-        expected = logits.softmax(-1).topk(5).values.tolist()
-        assert [each["probability"] for each in prediction["next"]] == pytest.approx(expected, rel=1e-4)
-    transcoders = random_transcoders(3, opened.d_model, n_features=N_FEATURES, firing=FIRING)
-    assert found["dictionaries"]["median_fvu"] == pytest.approx(measure_fit(opened, transcoders).median_fvu, rel=1e-4)
-    site = Site(1, "mlp_in")
-    x = run(opened, pad([tokenize(opened, prompts[0])]), read=[site], logits="none").sites[site][0]
-    strongest = [each["value"] for each in found["features"] if each["layer"] == 1]
-    assert strongest == pytest.approx((x @ transcoders.layers[1].encoder.T).flatten().topk(3).values.tolist(), rel=1e-4)
-
-
-def test_random_features_are_called_no_findings(model: str, capsys: pytest.CaptureFixture[str]):
-    for words in (["--json"], []):
-        text = " ".join(shown(["demo", "--model", model, "--prompt", "the cat", *words], capsys).split())
-        assert "are no findings" in text
-    assert "fraction of variance unexplained" in text
-
-
-def test_text_that_looks_like_markup_is_shown_as_it_is(model: str, capsys: pytest.CaptureFixture[str]):
-    assert "a [bold] b" in shown(["demo", "--model", model, "--prompt", "a [bold] b"], capsys)
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model that reads real words."""
+    folder = tmp_path_factory.mktemp("ein Modell") / "große Mühle"
+    packed = find_builtin("smollm2")
+    tokenizer = cast("Any", AutoTokenizer).from_pretrained(packed.parent, gguf_file=packed.name)
+    tokenizer.save_pretrained(folder)
+    tiny.hugging_face_model("llama-grouped-tied", vocab_size=len(tokenizer)).save_pretrained(folder)
+    return folder
 
 
 @pytest.mark.weights
-def test_the_built_in_model_knows_the_capital_of_france(capsys: pytest.CaptureFixture[str]):
-    text = shown(["demo"], capsys)
-    assert "SmolLM2-135M Q4_1: 30 layers of width 576" in text
-    for expected in ("“ Paris” 0.77", "“large” 0.24", "“ are” 0.16", "“ Mary” 0.92"):
-        assert expected in text
-    words = " ".join(text.split())
-    assert "2,048 features a layer for SmolLM2-135M Q4_1" in words and "so this set fits the model" in words
-    assert "random" not in text
+def test_two_behaviours_of_any_model_end_in_a_report_whose_findings_are_the_runs(model: Path, tmp_path: Path):
+    folder = tmp_path / "ein Lauf"
+    words = ["demo", "--model", str(model), "--output", str(folder)]
+    command = [sys.executable, "-m", "circuitwise", *words]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
+    assert done.returncode == 0, done.stderr
+    assert NO_FINDINGS in done.stderr
+    run, told = Run(folder), done.stdout
+    assert run.behaviours == tuple(chosen.suite for chosen in BEHAVIOURS)
+    assert all(state.finished for states in run.manifest.behaviours.values() for state in states.values())
+    proofs = [run.proof(name) for name in run.behaviours]
+    assert all(proof is not None and proof.headline in told for proof in proofs)
+    page = folder / "report" / "index.html"
+    assert told.rstrip().endswith(f"The report: {page}") and page.is_file()
+    again = subprocess.run([*command, "--json"], capture_output=True, text=True, check=False, env=alone)
+    value = json.loads(again.stdout)
+    assert value["remark"] == NO_FINDINGS and value["report"] == str(page)
+    assert Run(folder).manifest.made == {}
+
+
+@pytest.mark.weights
+def test_a_noun_decides_its_verb_through_few_features_of_the_built_in_model(tmp_path: Path):
+    """What the demo shows, on fewer prompts: with the circuit as on the contrast prompt the answer turns round."""
+    command = [
+        sys.executable,
+        "-m",
+        "circuitwise",
+        "study",
+        "grammar",
+        "--n-prompts",
+        "12",
+        "-o",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
+    )
+    assert done.returncode == 0, done.stderr
+    run = Run(tmp_path / "run")
+    baseline, proof, found = run.baseline("grammar", "test"), run.proof("grammar"), run.interventions("grammar")
+    assert baseline is not None and baseline.sign_accuracy.estimate >= 0.8
+    assert proof is not None and proof.verdict == "supported", proof
+    lost = proof.evidence["necessity"]
+    assert lost.value.low > 0.8 and lost.null is not None and lost.null.n == 100 and lost.p == pytest.approx(1 / 101)
+    assert found is not None
+    patched = found.find("patching")
+    assert patched.moved is not None and patched.moved.low > 0.8 and patched.intervened.high < 0
+    assert patched.control is not None and abs(patched.control.estimate) < 0.2 * patched.effect.estimate

@@ -1,5 +1,6 @@
 """``circuitwise study`` carries out plans, goes on where it was, and says what is wrong with a plan in one sentence."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -11,8 +12,15 @@ import pytest
 from circuitwise.study.run import Run
 from circuitwise.study.study import Study
 from tests.cli.words import refusal, shown, value
+from tests.study.killing import lasting
 from tests.study.material import ALONE, carry_out, write_plan, write_suite_file
-from tests.study.test_study import lasting
+
+
+def line(**changed: object) -> bytes:
+    """A line of a file of prompts."""
+    item = {"prompt": "a", "correct_answer": " is", "incorrect_answer": " 7", "split": "train", "group": "g"}
+    return json.dumps({**item, **changed}).encode() + b"\n"
+
 
 STAGES = ["--stage", "baseline", "--stage", "features"]
 
@@ -117,6 +125,42 @@ def test_bad_input_is_one_sentence(
     assert about in refusal(["study", *filled], capsys)
 
 
+FAULTS = {
+    "an unknown key.toml": (b'suites = ["capitals"]\nmodle = "smollm2"\n', 2, "“modle”, which means nothing here"),
+    "a wrong type.toml": (b'suites = ["capitals"]\r\n[seeds]\r\ntorch = "x"\r\n', 3, "a whole number from 0"),
+    "a missing file.toml": (b'model = "x"\nsuites = ["gone.jsonl"]\n', 2, "there is no file"),
+    "no suite.toml": (b"", 1, "has no suite"),
+    "no stage.toml": (b'suites = ["capitals"]\nstages = ["prove"]\n', 2, "one of “baseline”"),
+    "no TOML.toml": (b'suites = ["capitals"\n\nmodel =', 3, "is not valid TOML"),
+    "Latin.toml": ('suites = ["capitals"]\nname = "größte"\n'.encode("latin-1"), 2, "is not UTF-8"),
+    "a picture.toml": (bytes(range(128, 256)), 1, "is not UTF-8"),
+    "a repeated prompt.jsonl": (line() + line(split="test", group="b", prompt="b") + line(), 3, "repeats the prompt"),
+    "equal answers.jsonl": (line() + line(correct_answer=" 7"), 2, "the same answer twice"),
+    "an empty split.jsonl": (line(), 1, "has no item of the split 'test'"),
+    "another key.jsonl": (b"\xef\xbb\xbf" + line() + line(promt="x"), 2, "“promt”, which means nothing here"),
+    "another type.jsonl": (line() + line(prompt=3), 2, "has no text “prompt”, but 3"),
+    "no JSON.jsonl": (line() + b"{\n", 2, "is no JSON object"),
+    "nothing.jsonl": (b"\r\n\r\n", 1, "is no item, nor is any other"),
+    "slots.toml": (b'[[templates]]\ntext = "a {b}"\n[[items]]\nslots = {c = "d"}\n', 4, "Name the same slots"),
+    "no items.toml": (b'name = "x"\nfiles = []\n', 2, "begins a suite without items"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_in_a_file_is_one_sentence_with_its_line(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content, number, about = FAULTS[name]
+    path = tmp_path / f"größer als {name}"
+    path.write_bytes(content)
+    is_suite = path.suffix == ".jsonl" or b"templates" in content or b"files" in content
+    told = [refusal(["study", str(path), "-o", str(tmp_path / "run"), "--dry-run"], capsys)]
+    if is_suite:
+        told.append(refusal(["suite", "check", str(path)], capsys))
+    for sentence in told:
+        assert f"Line {number} of {path}" in sentence and about in sentence
+
+
 def without_report(folder: Path) -> dict[str, bytes]:
     return {name: content for name, content in lasting(folder).items() if not name.startswith("report/")}
 
@@ -132,3 +176,12 @@ def test_ctrl_c_ends_with_130_and_the_same_command_goes_on(plan: Path, run: Path
     assert process.returncode == 130 and "Give the same command again to go on" in told and "Traceback" not in told
     carry_out(plan, folder)
     assert without_report(folder) == without_report(run)
+
+
+def test_a_dry_run_of_a_model_that_is_not_here_says_where_its_figures_come_from(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ["study", "capitals", "--dry-run", "--model", "Qwen/Qwen3-4B", "--transcoders", "qwen3-4b"]
+    assert value(words, capsys)["from_table"] == {"model": True, "transcoders": True}
+    told = shown([*words, "--quiet"], capsys)
+    assert "table of published models" in told and "To be downloaded: 8.0 GB for the model and 60.4 GB" in told

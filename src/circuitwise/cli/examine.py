@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.text import Text
 
 from circuitwise.cli.contrasts import Contrasts, read_contrasts
-from circuitwise.cli.demo import Token
 from circuitwise.cli.graphfiles import file_kind, graph_of, open_subject
 from circuitwise.cli.opening import (
     AllowMisfit,
@@ -16,6 +15,7 @@ from circuitwise.cli.opening import (
     Dtype,
     GraphModel,
     GraphTranscoders,
+    Token,
     check_same_model,
     open_model,
     open_replacement,

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.text import Text
 
 from circuitwise.cli.controls import Controls, run_controls
-from circuitwise.cli.demo import Token
 from circuitwise.cli.editing import PLACES, edits_of, strongest_edits
 from circuitwise.cli.graphfiles import graph_of, open_subject
 from circuitwise.cli.opening import (
@@ -18,6 +17,7 @@ from circuitwise.cli.opening import (
     Dtype,
     GraphModel,
     GraphTranscoders,
+    Token,
     check_same_model,
     is_drawn,
     open_model,

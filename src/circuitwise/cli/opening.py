@@ -46,6 +46,7 @@ GraphTranscoders = Annotated[
     str | None, typer.Option("--transcoders", help="The graph's dictionaries, where their name does not find them.")
 ]
 Dtype = Annotated[str | None, typer.Option("--dtype", help="Number type of the model: float32, bfloat16 or float16.")]
+Token = Annotated[str | None, typer.Option("--token", help="An access token for gated models (or set HF_TOKEN).")]
 Device = Annotated[
     str | None, typer.Option("--device", help="Where to compute: cpu, cuda, mps; an accelerator if there is one.")
 ]

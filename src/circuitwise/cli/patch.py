@@ -8,9 +8,8 @@ from rich.console import Console
 from rich.text import Text
 
 from circuitwise.cli.contrasts import Answers, Clean, Contrasts, Corrupted, PairsFile, contrasts_of
-from circuitwise.cli.demo import Token
 from circuitwise.cli.graphwriting import Force, check_free
-from circuitwise.cli.opening import BUILTIN, Device, Dtype, ModelName, open_model
+from circuitwise.cli.opening import BUILTIN, Device, Dtype, ModelName, Token, open_model
 from circuitwise.cli.screen import AsJson, Quiet, Screen, listing
 from circuitwise.errors import RequestError
 from circuitwise.patching.patch import Denoise, Noise, patch

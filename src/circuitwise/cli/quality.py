@@ -6,7 +6,6 @@ from typing import Annotated, NamedTuple
 import typer
 from rich.console import Console
 
-from circuitwise.cli.demo import Token
 from circuitwise.cli.graphwriting import Force, check_free
 from circuitwise.cli.opening import (
     BUILTIN,
@@ -14,6 +13,7 @@ from circuitwise.cli.opening import (
     Device,
     Dtype,
     ModelName,
+    Token,
     open_model,
     open_replacement,
 )

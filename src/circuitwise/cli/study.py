@@ -1,38 +1,27 @@
 """``circuitwise study``: a plan carried out from prompts to evidence, and what became of it."""
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from time import monotonic
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-from rich.progress import Progress as Bar
 from typer.core import TyperGroup
 
+from circuitwise.cli.forecast import draw_forecast, forecast_value
 from circuitwise.cli.opening import AllowMisfit
 from circuitwise.cli.request import RequestCommand
-from circuitwise.cli.screen import AsJson, Quiet, Screen, errors, listing, size
+from circuitwise.cli.screen import AsJson, Quiet, Screen
+from circuitwise.cli.studying import carry_out
 from circuitwise.cli.studyruns import draw_run, list_runs, run_value, show_run, show_status
-from circuitwise.dictionaries.shipped import shipped_survey
 from circuitwise.errors import RequestError
-from circuitwise.features.saving import load_survey
-from circuitwise.report import write_report
-from circuitwise.storage import Json
-from circuitwise.study.clock import Progress, Tell
-from circuitwise.study.forecast import Forecast, forecast
-from circuitwise.study.opening import Opened
+from circuitwise.study.forecast import forecast
 from circuitwise.study.plan import STAGES, Chosen, Plan, Stage
 from circuitwise.study.planfile import is_suite_file, parse_layers, read_plan
 from circuitwise.study.run import Run
-from circuitwise.study.study import RUNS, Study
+from circuitwise.study.study import RUNS
 from circuitwise.suites import BEHAVIOURS
 
-SECONDS_BETWEEN_LINES = 30.0
-"""How often progress is written as a line where there is no terminal."""
 REPORT = "report"
 """The last stage: what was found, as a page, in words and in tables."""
 RUN = "run"
@@ -116,22 +105,10 @@ class StudyRequest(NamedTuple):
         if self.dry_run:
             with screen.working("Computing what the study needs"):
                 found = forecast(plan if only is None else replace(plan, stages=tuple(only)))
-            screen.show(_forecast_value(plan, found), lambda console: _draw_forecast(console, plan, found))
+            screen.show(forecast_value(plan, found), lambda console: draw_forecast(console, plan, found))
             return
-        opened = Opened(plan)
-        with screen.working(f"Loading {plan.model}"):
-            _ = opened.model
         folder = Path(RUNS) / plan.name if self.output is None else self.output
-        try:
-            with _showing(screen) as tell:
-                finished = Study(plan).run(folder, only=only, progress=tell, opened=opened)
-        except KeyboardInterrupt:
-            screen.note(f"What is finished lies in {folder}. Give the same command again to go on.")
-            raise
-        page = None
-        if _wants_report(self.stage):
-            with screen.working("Writing the report"):
-                page = _report(finished)
+        finished, page = carry_out(screen, plan, folder, only=only, report=_wants_report(self.stage))
         screen.show(
             {**run_value(finished), "report": None if page is None else str(page)},
             lambda console: _draw_finished(console, finished, page),
@@ -154,17 +131,6 @@ study.command(RUN, cls=RequestCommand, epilog=RUN_EXAMPLES)(StudyRequest)
 study.command("list")(list_runs)
 study.command("status")(show_status)
 study.command("show")(show_run)
-
-
-def _report(run: Run) -> Path:
-    """The page of the run's report, with labels where a survey of its dictionaries came along."""
-    folder = shipped_survey(run.manifest.transcoders)
-    if folder is not None:
-        try:
-            return write_report(run, survey=load_survey(folder))
-        except RequestError:  # a survey of another version of these dictionaries
-            pass
-    return write_report(run)
 
 
 def _draw_finished(console: Console, run: Run, page: Path | None) -> None:
@@ -195,70 +161,3 @@ def _stages(words: list[str] | None) -> list[Stage] | None:
 
 def _wants_report(words: list[str] | None) -> bool:
     return words is None or REPORT in words
-
-
-class _Shown:
-    """Progress as a bar on a terminal, as a line now and then elsewhere."""
-
-    def __init__(self, screen: Screen, bar: Bar) -> None:
-        self.screen, self.bar = screen, bar
-        self.task = bar.add_task("Studying", total=None, left="")
-        self.written = monotonic()
-
-    def __call__(self, progress: Progress) -> None:
-        what, left = f"{progress.behaviour}: {progress.stage}", _left(progress.seconds_left)
-        self.bar.update(self.task, description=what, completed=progress.done, total=progress.wanted, left=left)
-        if not self.bar.console.is_terminal and monotonic() - self.written >= SECONDS_BETWEEN_LINES:
-            self.screen.note(f"{what}, {progress.done} of {progress.wanted} prompts; {left}")
-            self.written = monotonic()
-
-
-@contextmanager
-def _showing(screen: Screen) -> Generator[Tell]:
-    console = errors()
-    hidden = screen.quiet or screen.json or not console.is_terminal
-    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
-    with Bar(*columns, TextColumn("{task.fields[left]}"), console=console, transient=True, disable=hidden) as bar:
-        yield _Shown(screen, bar)
-
-
-def _left(seconds: float | None) -> str:
-    return "" if seconds is None else f"the whole study takes {_span(seconds)} more"
-
-
-def _span(seconds: float) -> str:
-    """A time as people read it."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
-def _forecast_value(plan: Plan, found: Forecast) -> dict[str, Json]:
-    return {
-        "name": plan.name,
-        "model": plan.model,
-        "transcoders": plan.transcoders,
-        "suites": {name: {"train": sizes[0], "test": sizes[1]} for name, sizes in found.prompts.items()},
-        "tokens": found.tokens,
-        "bytes": found.memory.traced,
-        "bytes_on_device": found.memory.on_device,
-        "seconds": {str(stage): seconds for stage, seconds in found.seconds.items()},
-        "total_seconds": found.total,
-    }
-
-
-def _draw_forecast(console: Console, plan: Plan, found: Forecast) -> None:
-    console.print(f"The study “{plan.name}” of {plan.model}, before it is run", markup=False, soft_wrap=True)
-    table = listing("stage", "about")
-    for stage, seconds in found.seconds.items():
-        table.add_row(stage, _span(seconds))
-    table.add_row("all together", _span(found.total))
-    console.print(table)
-    for name, (n_train, n_test) in found.prompts.items():
-        console.print(f"{name}: {n_train} prompts to find a circuit on, {n_test} to test it on.", markup=False)
-    device = f", and {size(found.memory.on_device)} on {found.memory.device}" if found.memory.on_device else ""
-    console.print(
-        f"Memory: {size(found.memory.traced)} at the most{device}, with prompts of {found.tokens} tokens. It does not "
-        "grow with the number of prompts. Times are right within a factor of three.",
-        soft_wrap=True,
-    )

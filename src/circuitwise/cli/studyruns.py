@@ -11,10 +11,23 @@ from circuitwise.cli.screen import AsJson, Quiet, Screen, listing
 from circuitwise.errors import RequestError
 from circuitwise.storage import Json
 from circuitwise.study.layout import MANIFEST
+from circuitwise.study.overview import COLUMNS, markdown_table, overview
 from circuitwise.study.run import Run, StageState
 from circuitwise.study.study import RUNS
 
 Folder = Annotated[Path, typer.Argument(metavar="RUN", help="The run's folder.", show_default=False)]
+Markdown = Annotated[bool, typer.Option("--markdown", help="Show the table of all numbers as Markdown.")]
+PROVED = ("lost without it", "kept by it alone", "evidence")
+SHOWN = (
+    "behaviour",
+    "right answer likelier",
+    "baseline",
+    "lead (nats a token)",
+    "lost without it",
+    "kept by it alone",
+    "evidence",
+)
+"""Columns of the table that fit on a screen."""
 N_SENTENCES = 3
 """Findings of a behaviour that are shown to people."""
 N_FAILURES = 5
@@ -49,10 +62,11 @@ def show_status(run: Folder, quiet: Quiet = False, as_json: AsJson = False) -> N
     Screen(quiet=quiet, json=as_json).show(_states(found), lambda console: draw_status(console, found))
 
 
-def show_run(run: Folder, quiet: Quiet = False, as_json: AsJson = False) -> None:
+def show_run(run: Folder, markdown: Markdown = False, quiet: Quiet = False, as_json: AsJson = False) -> None:
     """Show what came of a run: baselines, circuits, and what is shown about them."""
     found = Run.load(run)
-    Screen(quiet=quiet, json=as_json).show(run_value(found), lambda console: draw_run(console, found))
+    draw = draw_markdown if markdown else draw_run
+    Screen(quiet=quiet, json=as_json).show(run_value(found), lambda console: draw(console, found))
 
 
 def run_value(run: Run) -> dict[str, Json]:
@@ -62,10 +76,7 @@ def run_value(run: Run) -> dict[str, Json]:
 
 def draw_run(console: Console, run: Run) -> None:
     """The same for people: a table, then the findings in words."""
-    table = listing("behaviour", "right", "baseline", "difference", "graphs", "circuit", "evidence")
-    for name in run.behaviours:
-        table.add_row(escape(name), *_cells(run, name))
-    console.print(table)
+    draw_table(console, run)
     for name in run.behaviours:
         if (proof := run.proof(name)) is not None:
             sentences = dict.fromkeys([proof.headline, *(each.text for each in proof.sentences)])
@@ -78,6 +89,30 @@ def draw_run(console: Console, run: Run) -> None:
     if run.manifest.misfit:
         console.print("The dictionaries do not reconstruct this model: nothing found with them is a finding.")
     console.print(f"All of it lies in {run.folder}.", markup=False, soft_wrap=True)
+
+
+def draw_markdown(console: Console, run: Run) -> None:
+    """A row for every behaviour with all its numbers, to be pasted into a document."""
+    rows = (overview(run, name) for name in run.behaviours)
+    console.print(markdown_table(rows), end="", markup=False, soft_wrap=True)
+
+
+def draw_table(console: Console, run: Run) -> None:
+    """A row for every behaviour."""
+    table = listing(*SHOWN)
+    for name in run.behaviours:
+        cells = dict(zip(COLUMNS, overview(run, name).cells(), strict=True))
+        chosen = (cells[column].split(";")[0] for column in SHOWN)
+        table.add_row(*(escape(cell) for cell in chosen))
+    console.print(table)
+
+
+def result_of(run: Run, behaviour: str) -> str:
+    """A behaviour's verdict in a sentence, or why there is none."""
+    if (proof := run.proof(behaviour)) is not None:
+        return proof.headline
+    problems = [state.problem for state in run.manifest.behaviours[behaviour].values() if state.problem]
+    return problems[0] if problems else "The circuit was not put to the proof."
 
 
 def draw_status(console: Console, run: Run) -> None:
@@ -145,28 +180,9 @@ def _states(run: Run) -> dict[str, Json]:
 def _result(run: Run, name: str) -> Json:
     baselines = {split: run.baseline(name, split) for split in ("train", "test")}
     circuit, proof = run.circuit(name), run.proof(name)
-    replacement = [row.replacement for row in run.graphs(name) if row.replacement is not None]
     return {
         "baseline": {split: None if found is None else found.metrics() for split, found in baselines.items()},
-        "graphs": {"n": len(run.graphs(name)), "mean_replacement": _mean(replacement)},
+        "graphs": {"n": len(run.graphs(name)), "mean_replacement": overview(run, name).replacement},
         "circuit": None if circuit is None else [str(member) for member in circuit.members],
         "evidence": None if proof is None else proof.as_json(),
     }
-
-
-def _cells(run: Run, name: str) -> tuple[str, ...]:
-    baseline, circuit, proof = run.baseline(name, "test"), run.circuit(name), run.proof(name)
-    rows = run.graphs(name)
-    mean = _mean([row.replacement for row in rows if row.replacement is not None])
-    return (
-        "" if baseline is None else f"{baseline.sign_accuracy.estimate:.0%} of {baseline.sign_accuracy.n}",
-        "" if baseline is None else baseline.verdict,
-        "" if baseline is None else str(baseline.difference),
-        f"{len(rows)}" + ("" if mean is None else f", replacement {mean:.2f}") if rows else "",
-        "" if circuit is None else f"{len(circuit.members)} features",
-        "" if proof is None else proof.verdict,
-    )
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None

@@ -10,7 +10,6 @@ from rich.console import Console
 
 from circuitwise.attribution.attribute import Budget, attribute
 from circuitwise.circuit.paths import strongest_paths
-from circuitwise.cli.demo import Token
 from circuitwise.cli.graphwriting import Force, Output, check_free, format_of, write_subject
 from circuitwise.cli.opening import (
     BUILTIN,
@@ -20,6 +19,7 @@ from circuitwise.cli.opening import (
     Dtype,
     ModelName,
     SetName,
+    Token,
     chosen_set,
     is_drawn,
     open_model,
