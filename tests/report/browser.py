@@ -82,12 +82,16 @@ class Tab:
                 return answer["result"]
 
     def open(self, path: Path, *, width: int, dark: bool = False) -> None:
-        """Load a file, and wait until its script has run."""
+        """Load a file with the network off, and wait until its script has run."""
         self.complaints.clear()
         self.requests.clear()
         self.seen.clear()
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.ask(f"{domain}.enable")
+        self.ask(
+            "Network.emulateNetworkConditions",
+            {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0},
+        )
         self.resize(width)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", {"features": [scheme]})

@@ -5,7 +5,7 @@ import re
 import matplotlib
 import pytest
 
-from circuitwise.report.ink import FOR, INK, PAPER, POINTS, Picture, drawing, finish, new_figure
+from circuitwise.report.ink import FOR, INK, PAPER, POINTS, Picture, drawing, finish, new_figure, new_stack
 
 
 def draw() -> Picture:
@@ -53,3 +53,9 @@ def test_marks_say_what_they_are():
 @pytest.mark.parametrize("n_columns", [1, 3])
 def test_a_figure_has_as_many_panels_as_are_asked_for(n_columns: int):
     assert len(new_figure(3.0, 2.0, n_columns)[1]) == n_columns
+
+
+def test_stacked_panels_share_what_is_below_them():
+    figure, (above, below) = new_stack(3.0, [1.0, 2.0])
+    below.set_xlim(0, 7)
+    assert above.get_xlim() == (0, 7) and list(figure.get_size_inches()) == [3.0, 3.0]

@@ -3,9 +3,16 @@
 import pytest
 
 from circuitwise.circuit.effect import effects
+from circuitwise.circuit.prune import Prune, prune
 from circuitwise.features import Survey
 from circuitwise.graph import Kind
-from circuitwise.report.network import MOST_OF_PROMPT, circuit_network, prompt_network, role_order
+from circuitwise.report.network import (
+    MOST_OF_PROMPT,
+    circuit_network,
+    prompt_network,
+    pruned_network,
+    role_order,
+)
 from circuitwise.study.circuits import BehaviourCircuit
 from circuitwise.study.run import Run
 from circuitwise.vocabulary import Feature
@@ -80,6 +87,21 @@ def test_a_prompts_graph_is_drawn_with_its_tokens_and_signed_effects(run: Run, c
         assert node["effect"] == pytest.approx(named[str(node["name"])], rel=1e-3)
     assert any(node.get("member") for node in network.nodes)
     assert not any(node.get("member") for node in prompt_network(graph).nodes)
+
+
+def test_columns_say_what_they_are(run: Run, circuit: BehaviourCircuit):
+    assert circuit_network(circuit).axis == "position, counted from the end"
+    assert prompt_network(run.graph("agreement", 0)).axis == "token"
+
+
+def test_a_graph_that_was_pruned_is_drawn_with_the_effects_of_what_was_kept(run: Run):
+    part = prune(run.graph("agreement", 0), Prune(nodes=0.01))
+    network = pruned_network(part)
+    named = {part.graph.name(number): float(value) for number, value in enumerate(effects(part.graph))}
+    assert network.nodes and all(
+        node["effect"] == pytest.approx(named[str(node["name"])], rel=1e-3) for node in network.nodes
+    )
+    assert len(network.nodes) < len(prompt_network(run.graph("agreement", 0)).nodes)
 
 
 def test_roles_stand_from_left_to_right():

@@ -13,13 +13,14 @@ from matplotlib.ticker import MaxNLocator
 from circuitwise.evidence import Claim
 from circuitwise.graph import Kind
 from circuitwise.report.chapter import Chapter
-from circuitwise.report.ink import AGAINST, CONTROL, FOR, INK, SOFT, Picture, drawing, finish, new_figure
+from circuitwise.report.ink import AGAINST, CONTROL, FOR, INK, SOFT, Picture, drawing, finish, new_figure, new_stack
 from circuitwise.report.interventionfigures import intervention_pictures
 from circuitwise.report.network import role_order
+from circuitwise.study.circuits import BehaviourCircuit
 from circuitwise.vocabulary import numbers
 
-N_BINS = 24
-"""Bars of a histogram."""
+LEAST_BINS, MOST_BINS = 8, 24
+"""Bars of a histogram: two for each root of the number of prompts, within these bounds."""
 FREQUENCIES = 10
 """Rows of the heat-map of how often features fire."""
 
@@ -46,7 +47,8 @@ def _baseline(chapter: Chapter) -> Picture:
     figure, (axes,) = new_figure(6.2, 2.7)
     values = {each.split: [row.difference_per_token for row in each.rows] for each in chapter.baselines}
     every = [value for some in values.values() for value in some]
-    edges = [float(edge) for edge in np.histogram_bin_edges(every, N_BINS)]
+    n_bins = round(2 * math.sqrt(max(map(len, values.values()))))
+    edges = [float(edge) for edge in np.histogram_bin_edges(every, min(MOST_BINS, max(LEAST_BINS, n_bins)))]
     if "test" in values:
         axes.hist(values["test"], edges, color=FOR, rwidth=0.86, label=f"test, {len(values['test'])} prompts")
     if "train" in values:
@@ -72,13 +74,37 @@ def _effect_map(chapter: Chapter) -> Picture:
         if node.feature is not None:
             key = node.layer, roles.index(node.role)
             cells[key] = cells.get(key, 0.0) + effect
-    figure, (axes,) = new_figure(6.2, max(1.7, 0.9 + 0.24 * len(roles)))
+    figure, (axes, below) = new_stack(6.2, [max(0.8, 0.4 + 0.24 * len(roles)), 1.9])
     largest = max(map(abs, cells.values()), default=0.0) or 1.0
     _cells(axes, {key: value / largest for key, value in cells.items()})
     _frame(axes, found.n_layers, [role or "anywhere" for role in roles])
-    axes.set_ylabel("position from the end" if found.positions == "from end" else "role")
-    axes.set_title(f"Sum of mean effects on the logit difference; full colour is {largest:.2g} nats", color=SOFT)
+    axes.set_ylabel("position\nfrom the end" if found.positions == "from end" else "role")
+    axes.set_xlabel("")
+    axes.set_title(f"Sum of mean effects; full colour is {largest:.2g} nats", color=SOFT)
+    _effect_bars(below, chapter.circuit)
     return finish(figure, f"heatmap_effect_{chapter.behaviour}", "Where the circuit's features act")
+
+
+def _effect_bars(axes: Axes, circuit: BehaviourCircuit) -> None:
+    """What the features of each layer do, for the right answer and against it."""
+    found = circuit.aggregate
+    pairs = [
+        (node.layer, effect)
+        for node, effect in zip(found.nodes, numbers(found.effect.mean), strict=True)
+        if node.feature is not None
+    ]
+    for colour, sign, label in ((FOR, 1, "for the right answer"), (AGAINST, -1, "against it")):
+        sums = [
+            sum(effect for layer, effect in pairs if layer == each and effect * sign > 0)
+            for each in range(found.n_layers)
+        ]
+        axes.bar(range(found.n_layers), sums, 0.92, color=colour, label=label)
+    axes.axhline(0, color=SOFT, linewidth=0.8)
+    axes.grid(axis="y")
+    axes.grid(visible=False, axis="x")
+    axes.set_xlabel("layer")
+    axes.set_ylabel("nats")
+    axes.legend(loc="best", ncols=2)
 
 
 def _firing_map(chapter: Chapter) -> Picture:

@@ -96,6 +96,13 @@ def new_figure(width: float, height: float, n_columns: int = 1) -> tuple[Figure,
     return figure, list(figure.subplots(1, n_columns, squeeze=False)[0])
 
 
+def new_stack(width: float, heights: Sequence[float]) -> tuple[Figure, list[Axes]]:
+    """An empty figure with axes above each other, so many inches high, that share what is below them."""
+    figure = Figure(figsize=(width, sum(heights)))
+    ratios = {"height_ratios": list(heights)}
+    return figure, [row[0] for row in figure.subplots(len(heights), 1, sharex=True, squeeze=False, gridspec_kw=ratios)]
+
+
 def finish(figure: Figure, name: str, title: str, points: Sequence[str] = ()) -> Picture:
     """A figure as files; ``points`` say what the marks called so are, in their order."""
     png, svg = io.BytesIO(), io.BytesIO()

@@ -21,6 +21,7 @@ from circuitwise.report.ink import (
 from circuitwise.study.curves import Curve, Scatter
 from circuitwise.study.effects import Effect
 from circuitwise.study.interventions import Interventions
+from circuitwise.study.sentences import percent
 
 DONE = {
     "ablation_zero": "set to zero",
@@ -59,8 +60,15 @@ def done_to(effect: Effect) -> str:
     """An effect's aim and what was done to it, in short."""
     if effect.kind == "everything":
         return DONE[effect.intervention_type]
-    name = effect.aim if len(effect.aim) <= LONGEST else effect.aim[: LONGEST - 1] + "…"
-    return f"{name}, {DONE[effect.intervention_type]}"
+    return f"{_short(effect.aim)}, {DONE[effect.intervention_type]}"
+
+
+def _short(name: str) -> str:
+    """As much of a name as has room beside a figure; of several names, whole ones."""
+    if len(name) <= LONGEST:
+        return name
+    whole, comma, _ = name[: LONGEST - 1].rpartition(", ")
+    return f"{whole}{comma}…" if whole else name[: LONGEST - 1] + "…"
 
 
 def _effects(chapter: Chapter, rows: Sequence[Effect]) -> Picture:
@@ -68,7 +76,7 @@ def _effects(chapter: Chapter, rows: Sequence[Effect]) -> Picture:
     wanted = [each for each in rows if each.kind != "feature" or each.intervention_type == "ablation_zero"]
     order = {"everything": 0, "circuit": 1, "supernode": 2, "feature": 3}
     wanted.sort(key=lambda each: order.get(each.kind, 4))
-    figure, (axes,) = new_figure(9.4, 0.9 + 0.27 * len(wanted))
+    figure, (axes,) = new_figure(8.4, 0.9 + 0.27 * len(wanted))
     for place, effect in enumerate(wanted):
         row = float(place)
         if effect.control is not None:
@@ -95,8 +103,8 @@ def _layers(chapter: Chapter, rows: Sequence[Effect]) -> Picture:
     axes.set_xticks(range(0, len(rows), step), names[::step])
     axes.grid(axis="y")
     axes.grid(visible=False, axis="x")
-    axes.set_xlabel("layer")
-    axes.set_ylabel("effect, nats")
+    axes.set_xlabel("layer whose features are taken from the contrast prompt")
+    axes.set_ylabel("effect on the logit difference, nats")
     return finish(figure, f"layers_{chapter.behaviour}", "A layer's features taken from the contrast prompt")
 
 
@@ -120,9 +128,12 @@ def _prediction(chapter: Chapter, scatter: Scatter, number: int) -> Picture:
     )
     marks.set_gid(POINTS)
     axes.grid(axis="both")
-    axes.set_xlabel("predicted effect, nats")
+    axes.set_xlabel("predicted effect, nats; dashed: measured as predicted")
     axes.set_ylabel("measured effect, nats")
-    axes.set_title(f"slope {scatter.slope:.2f}, R² {scatter.r_squared:.2f}, same sign {scatter.sign_agreement:.0%}")
+    axes.set_title(
+        f"{len(scatter.labels)} points: slope {scatter.slope:.2f}, R² {scatter.r_squared:.2f}, "
+        f"same sign {percent(scatter.sign_agreement)}".replace("-", "\N{MINUS SIGN}")
+    )
     pairs = zip(scatter.labels, scatter.predicted, scatter.measured, strict=True)
     told = [f"{label}: predicted {x:.3g}, measured {y:.3g}" for label, x, y in pairs]
     title = f"Predicted against measured: {scatter.name}"
@@ -133,7 +144,7 @@ def _prediction(chapter: Chapter, scatter: Scatter, number: int) -> Picture:
 def _steering(chapter: Chapter, found: Interventions) -> Picture:
     """The logit difference over the strength of steering, and what neutral text loses."""
     curves = [curve for curve in found.curves if curve.aim == "circuit"]
-    figure, panels = new_figure(9.4, 2.8, len(curves) + bool(found.capability))
+    figure, panels = new_figure(8.4, 2.9, len(curves) + bool(found.capability))
     for axes, curve in zip(panels, curves, strict=False):
         _curve(axes, curve)
     panels[0].set_ylabel("logit difference, nats")
@@ -143,13 +154,13 @@ def _steering(chapter: Chapter, found: Interventions) -> Picture:
         controls = [each.control for each in found.capability if each.control is not None]
         if len(controls) == len(strengths):
             _band(axes, strengths, controls, CONTROL, "controls")
-        axes.set_title("Neutral text: rise of the loss a token")
-        axes.set_ylabel("nats")
+        axes.set_title("What neutral text loses")
+        axes.set_ylabel("rise of the loss, nats a token")
     for axes in panels:
         axes.grid(axis="both")
-        axes.set_xlabel("strength, mean activations")
+        axes.set_xlabel("strength, in mean activations")
         axes.axhline(0, color=SOFT, linewidth=0.8)
-    panels[0].legend(loc="best")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=2)
     return finish(figure, f"steering_{chapter.behaviour}", "The logit difference over the strength of steering")
 
 

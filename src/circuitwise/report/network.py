@@ -16,7 +16,7 @@ import torch
 
 from circuitwise.circuit.aggregation import MeanEdges
 from circuitwise.circuit.effect import effects
-from circuitwise.circuit.prune import prune
+from circuitwise.circuit.prune import Circuit, prune
 from circuitwise.circuit.roles import RoleNode
 from circuitwise.features import Survey
 from circuitwise.features.labels import readable
@@ -47,6 +47,8 @@ class Network:
 
     columns: tuple[str, ...]
     """What stands below each column."""
+    axis: str
+    """What the columns are."""
     nodes: Sequence[Mapping[str, Json]]
     """What is known of each node that is drawn."""
     edges: Sequence[tuple[int, int, float, float, float]]
@@ -63,7 +65,7 @@ class Network:
 
     def as_json(self) -> dict[str, Json]:
         """What the script reads."""
-        return {"columns": self.columns, "nodes": list(self.nodes), "edges": list(self.edges)}
+        return {"columns": self.columns, "axis": self.axis, "nodes": list(self.nodes), "edges": list(self.edges)}
 
 
 def circuit_network(circuit: BehaviourCircuit, done: Sequence[Effect] = (), survey: Survey | None = None) -> Network:
@@ -100,6 +102,7 @@ def circuit_network(circuit: BehaviourCircuit, done: Sequence[Effect] = (), surv
     edges = _edges(found.edges, [node.kind for node in found.nodes], found.effect.mean, kept)
     return Network(
         columns=tuple(columns),
+        axis="position, counted from the end" if found.positions == "from end" else "role",
         nodes=nodes,
         edges=edges[:MOST_EDGES],
         n_features=sum(node.kind == Kind.FEATURE for node in found.nodes),
@@ -110,7 +113,18 @@ def circuit_network(circuit: BehaviourCircuit, done: Sequence[Effect] = (), surv
 def prompt_network(graph: Graph, members: Sequence[RoleNode] = (), survey: Survey | None = None) -> Network:
     """One prompt's graph, pruned; what belongs to the behaviour's circuit says so."""
     circuit = prune(graph)
-    part, total = circuit.graph, effects(graph)[circuit.origin]
+    return _prompt(circuit.graph, effects(graph)[circuit.origin], members, survey)
+
+
+def pruned_network(circuit: Circuit) -> Network:
+    """A graph that was pruned before; effects are those of what was kept."""
+    return _prompt(circuit.graph, effects(circuit.graph))
+
+
+def _prompt(
+    part: Graph, total: torch.Tensor, members: Sequence[RoleNode] = (), survey: Survey | None = None
+) -> Network:
+    """A pruned graph with the effects of its nodes."""
     inside = {(node.feature, node.role) for node in members}
     kinds = [Kind(kind) for kind in integers(part.nodes.kind)]
     kept = _chosen(kinds, total, MOST_OF_PROMPT, MOST_ERRORS_OF_PROMPT)
@@ -136,6 +150,7 @@ def prompt_network(graph: Graph, members: Sequence[RoleNode] = (), survey: Surve
     edges = _edges(part.edges, kinds, total, kept)
     return Network(
         columns=tuple(readable(token) for token in part.tokens),
+        axis="token",
         nodes=nodes,
         edges=edges[:MOST_EDGES_OF_PROMPT],
         n_features=sum(kind == Kind.FEATURE for kind in kinds),

@@ -27,7 +27,17 @@ MOST_FAILURES = 40
 """Failed prompts that are listed there."""
 PACKAGE = files("circuitwise.report") / "templates"
 """Where templates, style and script lie."""
-Unit = Literal["share", "nats", "plain"]
+SCRIPTS = ("layout.js", "panel.js", "page.js")
+"""The parts of the page's script, in order."""
+SHARES = ("necessity", "sufficiency", "minimality", "importance")
+"""Claims whose value is a share; all others are about logit differences, in nats."""
+UNTRIED = "The circuit was not put to the proof in this run."
+"""Stands where a verdict would stand."""
+ANSWER = "right less wrong answer"
+"""What a circuit's graph leads to."""
+HARD = "\N{NO-BREAK SPACE}"
+"""Holds together what belongs to one number."""
+Unit = Literal["share", "nats"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -49,6 +59,7 @@ class Part:
         groups = () if circuit is None else circuit.supernodes
         return {
             "name": self.chapter.behaviour,
+            "answer": ANSWER,
             "circuit": None if self.network is None else self.network.as_json(),
             "groups": [{"label": each.label, "n": len(each.members), "sign": each.sign} for each in groups],
             "prompts": [
@@ -98,6 +109,7 @@ def environment() -> jinja2.Environment:
     )
     found.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":"), "allow_nan": False}
     filters = {"how": _value, "bounds": _bounds, "chance": _chance, "without": _without, "plain": _plain}
+    filters |= {"typeset": typeset}
     cast("dict[str, object]", found.filters).update(filters)
     return found
 
@@ -108,10 +120,30 @@ def claim_of(chapter: Chapter, name: str) -> Claim | None:
     return next((claim for claim in claims if claim.name == name), None)
 
 
+def unit_of(claim: Claim) -> Unit:
+    """What a claim's value is measured in."""
+    return "share" if claim.name in SHARES else "nats"
+
+
+def opening(chapter: Chapter) -> str:
+    """The verdict's first sentence."""
+    if chapter.proof is None:
+        return UNTRIED
+    return _without(chapter.proof.headline, chapter.verdict).split(". ")[0].removesuffix(".") + "."
+
+
+def typeset(text: str) -> str:
+    """A sentence with minus signs and numbers that no line breaks apart; names such as L3F7@-1 stay as they are."""
+    text = re.sub(r"(?<![\w@.\-])-(?=\d)", "\N{MINUS SIGN}", text)
+    text = re.sub(r"(?<=\d) ?%", f"{HARD}%", text)
+    text = re.sub(r"\b([pq]) = (?=[\d.])", rf"\1{HARD}={HARD}", text)
+    return re.sub(r"\[[^\[\]]{1,40}\]", lambda found: found[0].replace(" ", HARD), text)
+
+
 def render(template: str, told: Manifest | None, parts: Sequence[Part], plan: str = "", explored: Json = None) -> str:
     """A template with everything that any of them asks for."""
     templates = environment()
-    sources = {name: (PACKAGE / name).read_text("utf-8") for name in ("page.css", "page.js")}
+    sources = {name: (PACKAGE / name).read_text("utf-8") for name in ("page.css", *SCRIPTS)}
     return templates.get_template(template).render(
         told=told,
         sections=parts,
@@ -119,10 +151,13 @@ def render(template: str, told: Manifest | None, parts: Sequence[Part], plan: st
         explored=explored,
         most_failures=MOST_FAILURES,
         claim_of=claim_of,
+        unit_of=unit_of,
+        opening=opening,
+        untried=UNTRIED,
         scatter_name=_scatter_name,
         when=_when,
         css=Markup(sources["page.css"]),
-        script=Markup(sources["page.js"]),
+        script=Markup("\n".join(sources[name] for name in SCRIPTS)),
     )
 
 
@@ -132,11 +167,9 @@ def _value(value: float | None, unit: Unit) -> str:
         return "–"
     match unit:
         case "share":
-            return percent(value)
+            return typeset(percent(value))
         case "nats":
-            return nats(value)
-        case "plain":
-            return f"{value:.3g}"
+            return typeset(nats(value))
 
 
 def _bounds(value: Interval, unit: Unit) -> str:

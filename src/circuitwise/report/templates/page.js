@@ -1,11 +1,11 @@
-"use strict";
 // Draws networks and lets people walk through them. No library, no network, no markup made of text: text is text.
 
 const SVG = "http://www.w3.org/2000/svg";
 const WANTED_EDGES = 140; // so many are shown at first
-const APART = 17; // pixels between the nodes of a full cell
 const SCALE = 3; // the slider is finer where edges are weak
 const LISTED = 8; // edges or features in a list
+const RING = 2.4; // pixels between a member's mark and its ring
+const NAMED = 14; // the strongest features say their names in the drawing
 const SIGN = (value) => (value < 0 ? "against" : "for");
 
 function make(tag, attributes = {}, ...children) {
@@ -21,6 +21,7 @@ function make(tag, attributes = {}, ...children) {
 
 const nats = (value) => (value === null ? "–" : (value < 0 ? "−" : "+") + Math.abs(value).toPrecision(3));
 const percent = (value) => (value === null ? "–" : `${Math.round(100 * value)} %`);
+const title = (text, unit) => make("h4", {}, text, unit ? make("small", {}, unit) : null);
 const short = (text, n) => (text.length > n ? text.slice(0, n - 1) + "…" : text);
 
 class Explorer {
@@ -52,6 +53,7 @@ class Explorer {
       this.nodes[edge.source].out.push(edge);
     }
     this.columns = network.columns;
+    this.axis = network.axis;
     this.most = Math.max(1e-9, ...this.nodes.map((node) => (node.kind === "feature" ? Math.abs(node.effect || 0) : 0)));
     this.top = Math.max(1e-9, ...this.edges.map((edge) => edge.carried));
     const first = this.edges.filter((edge) => this.shown(edge))[WANTED_EDGES]; // none where all of them fit
@@ -62,72 +64,23 @@ class Explorer {
     this.tell();
   }
 
-  // Where everything stands: rows are the layers that have nodes, columns are positions, as wide as their fullest cell;
-  // a cell that is too full goes over several lines.
-  place(width) {
-    const layers = [...new Set(this.nodes.map((node) => node.layer))].sort((a, b) => a - b);
-    const cells = new Map();
-    for (const node of this.nodes) {
-      const key = `${node.column} ${node.layer}`;
-      cells.set(key, [...(cells.get(key) || []), node]);
-    }
-    const fullest = this.columns.map((_, column) =>
-      Math.max(...layers.map((layer) => (cells.get(`${column} ${layer}`) || []).length)));
-    const shares = fullest.map((n) => 1.2 + Math.min(n, 14)), left = 46, right = 14;
-    const unit = (width - left - right) / shares.reduce((sum, share) => sum + share, 0);
-    const bounds = [left];
-    for (const share of shares) bounds.push(bounds[bounds.length - 1] + share * unit);
-    const room = (column) => Math.max(1, Math.floor((bounds[column + 1] - bounds[column] - 8) / APART));
-    const lines = (layer) => Math.max(...this.columns.map((_, column) =>
-      Math.ceil((cells.get(`${column} ${layer}`) || []).length / room(column))));
-    const step = Math.max(20, Math.min(56, 500 / layers.length));
-    const middle = new Map();
-    let y = 14;
-    for (const layer of [...layers].reverse()) {
-      const height = step + (lines(layer) - 1) * APART;
-      middle.set(layer, y + height / 2);
-      y += height;
-    }
-    for (const [key, some] of cells) {
-      const [column, layer] = key.split(" ").map(Number), span = bounds[column + 1] - bounds[column];
-      some.sort((a, b) => (a.kind === "error") - (b.kind === "error") || a.number - b.number);
-      const rows = Math.ceil(some.length / room(column)), each = Math.ceil(some.length / rows);
-      some.forEach((node, turn) => {
-        const line = Math.floor(turn / each), n = Math.min(each, some.length - line * each);
-        node.x = bounds[column] + (span * ((turn % each) + 0.75)) / (n + 0.5);
-        node.y = middle.get(layer) + (line - (rows - 1) / 2) * APART;
-      });
-    }
-    return { layers, bounds, height: y + 26, row: (layer) => middle.get(layer), left };
-  }
-
   radius(node) {
-    return node.kind === "feature" ? 3.2 + 9 * Math.sqrt(Math.abs(node.effect || 0) / this.most) : 4.5;
+    if (node.kind !== "feature") return node.kind === "target" ? 9 : 4.5;
+    return 3.2 + 9 * Math.sqrt(Math.abs(node.effect || 0) / this.most) + (node.rank || node.member ? RING : 0);
   }
 
   draw() {
-    const width = Math.max(320, this.stage.clientWidth);
-    const at = this.place(width);
+    const width = Math.max(320, this.stage.clientWidth), radius = (node) => this.radius(node);
+    for (const node of this.nodes) {
+      node.here = node.kind !== "error" || this.errors;
+      Object.assign(node, { x: 0, y: 0, tag: null });
+    }
+    const at = arrange(this, width, radius);
     const svg = make("svg", {
       viewBox: `0 0 ${width} ${at.height}`, width, height: at.height, role: "group", "aria-label": this.options.name,
+      click: (event) => event.target.closest(".node") || this.select(null),
     });
-    for (const [number, layer] of at.layers.entries()) {
-      const last = number === at.layers.length - 1;
-      const name = layer < 0 ? "tokens" : last && this.nodes.some((n) => n.layer === layer && n.kind === "target")
-        ? "answer" : `L${layer}`;
-      svg.append(
-        make("line", { class: "rule", x1: at.left, x2: width, y1: at.row(layer), y2: at.row(layer) }),
-        make("text", { class: "axis", x: at.left - 8, y: at.row(layer) + 3.5, "text-anchor": "end" }, name));
-    }
-    this.columns.forEach((name, column) => {
-      const room = at.bounds[column + 1] - at.bounds[column], x = (at.bounds[column] + at.bounds[column + 1]) / 2;
-      const label = make("text", { class: "axis", x, y: at.height - 8, "text-anchor": "middle" },
-        short(name || "anywhere", Math.max(2, Math.floor(room / 6.4))));
-      label.append(make("title", {}, name || "anywhere"));
-      if (column) svg.append(make("line",
-        { class: "rule", x1: at.bounds[column], x2: at.bounds[column], y1: 0, y2: at.height - 24 }));
-      svg.append(label);
-    });
+    svg.append(...this.frame(at, width));
     const lines = make("g", { class: "edges" }), marks = make("g", { class: "nodes" });
     for (const edge of [...this.edges].reverse()) {
       const from = this.nodes[edge.source], to = this.nodes[edge.target];
@@ -141,11 +94,52 @@ class Explorer {
       lines.append(edge.line);
     }
     for (const node of this.nodes) marks.append(this.mark(node));
-    svg.append(lines, marks);
+    svg.append(lines, marks, this.names(width));
     this.stage.replaceChildren(svg);
     this.focusable = this.nodes.find((node) => node.kind === "target") || this.nodes[0];
     if (this.focusable) this.focusable.mark.setAttribute("tabindex", "0");
     this.refresh();
+  }
+
+  // Rows with their layers, columns with their positions.
+  frame(at, width) {
+    const found = [], left = MARGIN.left;
+    for (const [number, layer] of at.layers.entries()) {
+      const last = number === at.layers.length - 1;
+      const name = layer < 0 ? "tokens" : last && this.nodes.some((n) => n.layer === layer && n.kind === "target")
+        ? "answer" : `L${layer}`;
+      found.push(
+        make("line", { class: "rule", x1: left, x2: width, y1: at.row(layer), y2: at.row(layer) }),
+        make("text", { class: "axis", x: left - 8, y: at.row(layer) + 3.5, "text-anchor": "end" }, name));
+    }
+    this.columns.forEach((name, column) => {
+      const room = at.bounds[column + 1] - at.bounds[column], x = (at.bounds[column] + at.bounds[column + 1]) / 2;
+      const label = make("text", { class: "axis column", x, y: at.height - 26, "text-anchor": "middle" },
+        short(name || "anywhere", Math.max(2, Math.floor(room / 6.6))));
+      label.append(make("title", {}, name || "anywhere"));
+      if (column) found.push(make("line",
+        { class: "rule", x1: at.bounds[column], x2: at.bounds[column], y1: 0, y2: at.height - 40 }));
+      found.push(label);
+    });
+    const middle = (left + width - MARGIN.right) / 2;
+    found.push(make("text", { class: "axis", x: middle, y: at.height - 8, "text-anchor": "middle" }, this.axis));
+    return found;
+  }
+
+  // The strongest features and the answer say in the drawing what they are.
+  names(width) {
+    const found = make("g", { class: "names", "aria-hidden": "true" });
+    for (const { node, text, x, y, anchor } of namesFor(this.nodes.filter((each) => each.here), NAMED, (each) => this.radius(each), width)) {
+      node.tag = make("text", { class: "tag", x: x.toFixed(1), y: (y + 3.5).toFixed(1), "text-anchor": anchor }, text);
+      found.append(node.tag);
+    }
+    for (const node of this.nodes.filter((each) => each.kind === "target" && this.options.answer)) {
+      const right = node.x < width / 2;
+      node.tag = make("text", { class: "tag answer", x: node.x + (right ? 15 : -15), y: node.y + 4,
+        "text-anchor": right ? "start" : "end" }, short(this.options.answer, 44));
+      found.append(node.tag);
+    }
+    return found;
   }
 
   mark(node) {
@@ -163,8 +157,9 @@ class Explorer {
     } else if (node.kind === "target") {
       mark.append(make("rect", { x: x - 9, y: y - 7, width: 18, height: 14, rx: 4 }));
     } else {
-      if (node.rank || node.member) mark.append(make("circle", { class: "ring", cx: x, cy: y, r: size + 2.4 }));
-      mark.append(make("circle", { cx: x, cy: y, r: size }));
+      const ring = node.rank || node.member;
+      if (ring) mark.append(make("circle", { class: "ring", cx: x, cy: y, r: size }));
+      mark.append(make("circle", { cx: x, cy: y, r: ring ? size - RING : size }));
     }
     mark.append(make("title", {}, `${node.name}  ${nats(node.effect)} nats${node.label ? `\n${node.label}` : ""}`));
     node.mark = mark;
@@ -191,7 +186,9 @@ class Explorer {
 
   showErrors(shown) {
     this.errors = shown;
-    this.refresh();
+    if (this.selected !== null && !shown && this.nodes[this.selected].kind === "error") this.selected = null;
+    this.draw();
+    this.tell();
   }
 
   // The strongest visible edges from a node on, and from all that they lead to.
@@ -225,11 +222,15 @@ class Explorer {
       edge.line.classList.toggle("on", up.edges.has(edge) || down.edges.has(edge));
     }
     for (const node of this.nodes) {
-      node.mark.classList.toggle("hidden", node.kind === "error" && !this.errors);
+      node.mark.classList.toggle("hidden", !node.here);
       node.mark.classList.toggle("selected", node.number === this.selected);
       node.mark.classList.toggle("ancestor", up.nodes.has(node.number));
       node.mark.classList.toggle("descendant", down.nodes.has(node.number));
       node.mark.classList.toggle("grouped", grouped(node));
+      const near = [...node.into, ...node.out].some((edge) => this.visible(edge));
+      node.mark.classList.toggle("idle", node.kind === "feature" && !near);
+      if (node.tag) node.tag.classList.toggle("lit",
+        node.number === this.selected || up.nodes.has(node.number) || down.nodes.has(node.number) || grouped(node));
     }
     svg.classList.toggle("focused", chosen || this.group !== null);
     const output = this.root.querySelector(".edge-count");
@@ -243,6 +244,21 @@ class Explorer {
     if (this.selected !== null) this.point(this.nodes[this.selected]);
     this.refresh();
     this.tell();
+    if (this.selected !== null) this.uncover(this.nodes[this.selected].mark);
+  }
+
+  // On narrow screens the panel lies over the drawing's lower part; a node that is below it is brought up.
+  uncover(mark) {
+    if (getComputedStyle(this.panel).position !== "sticky") return;
+    const below = mark.getBoundingClientRect().bottom + 24 - this.panel.getBoundingClientRect().top;
+    if (below > 0) window.scrollBy(0, below);
+  }
+
+  // On to another node by way of the panel, which keeps the keyboard's place.
+  travel(number) {
+    this.select(number);
+    this.panel.scrollTop = 0;
+    this.panel.querySelector(".panel-name")?.focus({ preventScroll: true });
   }
 
   choose(group) {
@@ -250,6 +266,7 @@ class Explorer {
     this.selected = null;
     this.refresh();
     this.tell();
+    this.panel.querySelectorAll(".group").forEach((each) => Number(each.dataset.group) === group && each.focus());
   }
 
   point(node) {
@@ -284,88 +301,23 @@ class Explorer {
 
   // The panel: a node with all that is known of it, or an overview.
   tell() {
-    this.panel.replaceChildren(...(this.selected === null ? this.overview() : this.portrait(this.nodes[this.selected])));
-  }
-
-  overview() {
-    const groups = this.options.groups || [];
-    const features = this.nodes.filter((node) => node.kind === "feature")
-      .sort((a, b) => Math.abs(b.effect) - Math.abs(a.effect)).slice(0, LISTED);
-    return [
-      make("p", { class: "hint" }, "Click a node, or use Tab, the arrows and Enter: its strongest paths light up."),
-      make("h4", {}, "Strongest features"),
-      this.list(features.map((node) => ({ number: node.number, value: node.effect, part: Math.abs(node.effect) / this.most }))),
-      groups.length ? make("h4", {}, "Supernodes") : null,
-      groups.length ? make("div", { class: "groups" }, ...groups.map((group, number) => make("button", {
-        type: "button", class: `group ${SIGN(group.sign)}`, "aria-pressed": String(this.group === number),
-        click: () => this.choose(number),
-      }, make("span", {}, short(group.label, 60)), make("b", {}, `${group.n}`)))) : null,
-    ].filter(Boolean);
-  }
-
-  portrait(node) {
-    const facts = [
-      ["effect", node.spread === undefined ? `${nats(node.effect)} nats` : `${nats(node.effect)} ± ${Math.abs(node.spread).toPrecision(2)} nats`],
-      ["same sign in", node.agreement === undefined ? null : percent(node.agreement)],
-      ["direct", node.direct === undefined ? null : `${nats(node.direct)} nats`],
-      ["activation", node.kind === "feature" && node.activation !== undefined ? node.activation.toPrecision(3) : null],
-      ["in graphs", node.frequency === undefined ? null : percent(node.frequency)],
-      ["ablated alone", node.measured ? `${nats(node.measured[0])} nats [${nats(node.measured[1])}, ${nats(node.measured[2])}]` : null],
-    ].filter(([, value]) => value !== null);
-    const group = node.group === undefined ? null : (this.options.groups || [])[node.group];
-    const badges = [node.rank ? `member ${node.rank}` : null, node.member ? "in the circuit" : null].filter(Boolean);
-    const edges = (side, end) => this.list(node[side].filter((edge) => this.visible(edge)).slice(0, LISTED)
-      .map((edge) => ({ number: edge[end], value: edge.weight, part: edge.share })));
-    return [
-      make("div", { class: "panel-head" },
-        make("h3", { class: "panel-name" }, node.name),
-        make("button", { type: "button", class: "close", "aria-label": "Back to the overview", click: () => this.select(node.number) }, "×")),
-      badges.length ? make("p", { class: "badges" }, ...badges.map((text) => make("span", {}, text))) : null,
-      node.label ? make("p", { class: "panel-label" }, node.label) : null,
-      make("dl", {}, ...facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
-      group ? make("p", { class: "soft" }, `Supernode: ${group.label}`) : null,
-      ...this.tokens("Promotes", node.promoted), ...this.tokens("Suppresses", node.suppressed),
-      ...this.contexts(node.contexts),
-      make("h4", {}, "Reads from"), edges("into", "source"),
-      make("h4", {}, "Writes to"), edges("out", "target"),
-    ].filter(Boolean);
-  }
-
-  tokens(title, texts) {
-    if (!texts || !texts.length) return [];
-    return [make("h4", {}, title), make("p", { class: "chips" }, ...texts.map((text) => make("span", {}, text)))];
-  }
-
-  contexts(some) {
-    if (!some || !some.length) return [];
-    return [make("h4", {}, "Fires on"), ...some.map((tokens) => make("p", { class: "context" }, ...tokens.map(
-      ([text, shade]) => make("span", shade ? { style: `--shade: ${shade}%` } : {}, text))))];
-  }
-
-  list(rows) {
-    if (!rows.length) return make("p", { class: "soft" }, "Nothing that the filter lets through.");
-    return make("ul", { class: "links" }, ...rows.map(({ number, value, part }) => {
-      const node = this.nodes[number];
-      return make("li", {}, make("button", {
-        type: "button", class: `link ${SIGN(value)}`, style: `--part: ${Math.round(100 * part)}%`,
-        "data-to": node.name, title: node.label || node.name, click: () => this.select(number),
-      }, make("span", {}, node.name, node.label ? make("small", {}, short(node.label, 48)) : null),
-      make("b", {}, nats(value))));
-    }));
+    this.panel.classList.toggle("open", this.selected !== null);
+    this.panel.replaceChildren(...(this.selected === null ? overview(this) : portrait(this, this.nodes[this.selected])));
   }
 }
 
 function openPrompts(root, prompts, name) {
   const choice = root.querySelector(".prompt-choice"), scores = root.querySelector(".prompt-scores");
-  const explorer = new Explorer(root, prompts[0].network, { name });
+  const explorer = new Explorer(root, prompts[0].network, { name, answer: prompts[0].target });
   const show = (number) => {
     choice.value = String(number);
+    explorer.options.answer = prompts[number].target;
     explorer.load(prompts[number].network);
     tell(number);
   };
   const tell = (number) => {
     const it = prompts[number];
-    scores.replaceChildren(...[["explains", it.target], ["logit difference", nats(it.difference)],
+    scores.replaceChildren(...[["explains", it.target], ["logit difference", `${nats(it.difference)} nats`],
       ["replacement", percent(it.replacement)], ["completeness", percent(it.completeness)],
       ["features", `${it.drawn} drawn of ${it.n_features}`]].map(([key, value]) =>
       make("span", {}, make("i", {}, key), ` ${value}`)));
@@ -380,9 +332,9 @@ function openPrompts(root, prompts, name) {
 }
 
 for (const data of document.querySelectorAll("script[type='application/json']")) {
-  const { name, circuit, groups, prompts } = JSON.parse(data.textContent), chapter = data.parentElement;
+  const { name, circuit, groups, prompts, answer } = JSON.parse(data.textContent), chapter = data.parentElement;
   const circuits = chapter.querySelector(".explorer.of-circuit"), singles = chapter.querySelector(".explorer.of-prompts");
-  if (circuits && circuit) new Explorer(circuits, circuit, { name: `The circuit of ${name}`, groups });
+  if (circuits && circuit) new Explorer(circuits, circuit, { name: `The circuit of ${name}`, groups, answer });
   if (singles && prompts.length) openPrompts(singles, prompts, `One prompt of ${name}`);
 }
 
