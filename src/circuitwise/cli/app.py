@@ -13,6 +13,8 @@ from typing import Annotated
 
 import typer
 
+from circuitwise.cli.check import EXAMPLES as CHECK_EXAMPLES
+from circuitwise.cli.check import check
 from circuitwise.cli.compare import EXAMPLES as COMPARE_EXAMPLES
 from circuitwise.cli.compare import compare
 from circuitwise.cli.demo import EXAMPLES as DEMO_EXAMPLES
@@ -114,6 +116,7 @@ def circuitwise(show_version: Version = False) -> None:
 
 
 app.command(epilog=DOCTOR_EXAMPLES)(doctor)
+app.command(epilog=CHECK_EXAMPLES)(check)
 app.command(epilog=MODELS_EXAMPLES)(models)
 app.command(epilog=DEMO_EXAMPLES)(demo)
 app.command(cls=RequestCommand, epilog=TRACE_EXAMPLES)(Trace)

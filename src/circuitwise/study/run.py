@@ -90,18 +90,23 @@ class Manifest:
     """When it was first begun, in UTC."""
     finished: str | None = None
     """When all its stages were done, in UTC."""
+    peak_bytes: int = 0
+    """The most main memory that an attempt took, over all attempts."""
     behaviours: Mapping[str, Mapping[Stage, StageState]] = field(default_factory=dict[str, Any])
     """Every behaviour with its stages."""
     made: Mapping[str, int] = field(default_factory=dict[str, int])
     """How many results of each kind the last attempt had to compute."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Run:
     """A folder that a study filled; what was not run yet is None or empty."""
 
     folder: Path
     """Where."""
+
+    def __init__(self, folder: Path | str) -> None:
+        object.__setattr__(self, "folder", Path(folder))
 
     @classmethod
     def load(cls, folder: Path | str) -> "Run":

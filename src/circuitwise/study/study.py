@@ -11,6 +11,7 @@ from time import monotonic
 from typing import Any
 
 from circuitwise.errors import PromptError, RequestError
+from circuitwise.memory import peak_resident
 from circuitwise.model.tokens import text_ids
 from circuitwise.prompts import SPLITS, Split
 from circuitwise.storage import Json, Provenance, sha256_of_file, write_json, write_text
@@ -138,7 +139,9 @@ class _Attempt:
     def write_manifest(self) -> None:
         """Write what is known by now."""
         if self.manifest is not None:
-            self.manifest = replace(self.manifest, behaviours=self.states, made=dict(self.store.made))
+            peak = max(self.manifest.peak_bytes, peak_resident())
+            made = dict(self.store.made)
+            self.manifest = replace(self.manifest, behaviours=self.states, made=made, peak_bytes=peak)
             write_json(self.folder / MANIFEST, written_fields(self.manifest))
 
     def _begin(self, names: Sequence[str]) -> None:
@@ -162,6 +165,7 @@ class _Attempt:
             },
             machine=now.machine,
             started=before.started if before else now.time,
+            peak_bytes=before.peak_bytes if before else 0,
         )
         self.write_manifest()
 
