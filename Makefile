@@ -21,8 +21,9 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.* ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
+# Threads that wait for each other sleep: on a machine that is busy with other work, spinning costs thirty times as much.
 demo: $(STAMP) ## study two behaviours of the model, from prompts to a report
-	@$(BIN)/circuitwise demo
+	@OMP_WAIT_POLICY=passive $(BIN)/circuitwise demo
 
 # The models in the tests are tiny: a process for each core, of one thread, is faster than threads.
 test: $(STAMP) ## run the tests

@@ -58,6 +58,7 @@ def run_interventions(work: Work) -> Outcome:
     circuit, how = subject.circuit, work.plan.interventions
     aims = choose_aims(circuit.members, circuit.supernodes, circuit.effects, subject.backdrop, how)
     files = [intervention_file(work.behaviour, experiment) for experiment in EXPERIMENTS]
+    work.foretaste("evidence", lambda: _first_proof(work, subject))
     done = {number for experiment in EXPERIMENTS for number in _act_on_all(work, subject, aims, experiment)}
     if not done:
         raise RequestError("No prompt of the split “test” could be acted on. See the failures in the manifest.")
@@ -187,6 +188,11 @@ def _sweep(work: Work, subject: Subject) -> list[str]:
             files.append(importance_file(work.behaviour, layer))
             write_rows(work.file(files[-1]), list(rows[0]), rows)
     return files
+
+
+def _first_proof(work: Work, subject: Subject) -> None:
+    trial = draw_trial(subject.circuit.members, subject.backdrop, subject.training, work.plan.evidence)
+    _try(work, subject, trial, 0, work.suite.test[0])
 
 
 def _try(work: Work, subject: Subject, trial: Trial, number: int, item: Item) -> ProofRow:
