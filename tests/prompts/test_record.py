@@ -46,7 +46,7 @@ def test_what_is_wrong_is_said_with_its_place(
 
 def test_json_lines_know_their_numbers_and_blank_lines_are_skipped(tmp_path: Path):
     path = tmp_path / "große Mühle.jsonl"
-    path.write_text('{"a": "1"}\n\n{"a": "2"}\r\n', "utf-8")
+    path.write_bytes(b'\xef\xbb\xbf{"a": "1"}\n\r\n{"a": "2"}\r\n')
     assert [(one.line, one.text("a")) for one in read_json_lines(path, KEYS)] == [(1, "1"), (3, "2")]
     assert read_json_lines(path, KEYS)[1].place() == f"Line 3 of {path}"
 
@@ -54,7 +54,8 @@ def test_json_lines_know_their_numbers_and_blank_lines_are_skipped(tmp_path: Pat
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ('{"a": "1"}\n{"a": ', r"Line 2 of .*\.jsonl is no JSON object \(Expecting value"),
+        ('{"a": "1"}\n{"a": ', r"Line 2 of .*\.jsonl is no JSON object \(Expecting value at column 7\)"),
+        ('{"a": "1"}\n{"a": "x \\ud800"}', r"Line 2 of .*\.jsonl holds half a letter"),
         ("[1]", r"Line 1 of .*\.jsonl is no JSON object\. Write one with a, b\."),
         ('{"a": "1", "a": "2"}', "the key “a” stands in it twice"),
         ('{"q": 1}', r"Line 1 of .*\.jsonl has the key “q”"),
@@ -70,6 +71,16 @@ def test_a_bad_json_line_is_named(tmp_path: Path, text: str, sentence: str):
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path):
     with pytest.raises(PromptError, match=r"none\.jsonl cannot be read \(No such file"):
         read_json_lines(tmp_path / "none.jsonl", KEYS)
-    (tmp_path / "latin.jsonl").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(PromptError, match="it is not UTF-8"):
+    with pytest.raises(PromptError, match="cannot be read"):
+        read_json_lines(tmp_path, KEYS)
+    (tmp_path / "latin.jsonl").write_bytes('{"a": "ä"}\r\n\r\n'.encode() + '{"a": "ö"}\n'.encode("latin-1"))
+    with pytest.raises(PromptError, match=r"Line 3 of .*latin\.jsonl is not UTF-8"):
         read_json_lines(tmp_path / "latin.jsonl", KEYS)
+
+
+def test_a_file_that_is_far_too_long_is_not_read(tmp_path: Path):
+    path = tmp_path / "long.jsonl"
+    with path.open("wb") as file:
+        file.truncate(200 << 20)
+    with pytest.raises(PromptError, match=r"Line 1 of .*long\.jsonl has 200 MiB, but .* 16 at most"):
+        read_json_lines(path, KEYS)

@@ -6,6 +6,10 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
+import yaml
+from safetensors.torch import save_file
+
 from circuitwise.model.loading import load_model
 from circuitwise.replacement import Replacement
 from circuitwise.study.opening import Opened
@@ -48,6 +52,21 @@ def write_suite_file(folder: Path, n_train: int = 8, n_test: int = 6) -> Path:
 def write_model(folder: Path, family: str = FAMILIES[0]) -> Path:
     tiny.hugging_face_model(family, max_position_embeddings=128).save_pretrained(folder)
     tiny_tokenizer().save_pretrained(folder)
+    return folder
+
+
+def write_dictionaries(folder: Path, n_layers: int = 3, n_features: int = 48) -> Path:
+    """Random transcoders in the layout of ``mwhanna/qwen3-4b-transcoders``: a config.yaml and a file a layer."""
+    folder.mkdir()
+    hooks = {"feature_input_hook": "mlp.hook_in", "feature_output_hook": "mlp.hook_out"}
+    config = {"model_name": "tiny", "model_kind": "transcoder_set", "scan": "tiny", **hooks}
+    (folder / "config.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    draws = torch.Generator().manual_seed(3)
+    shapes = {"W_enc": (n_features, tiny.WIDTH), "W_dec": (n_features, tiny.WIDTH)}
+    shapes |= {"b_enc": (n_features,), "b_dec": (tiny.WIDTH,)}
+    for layer in range(n_layers):
+        tensors = {name: 0.2 * torch.randn(shape, generator=draws) for name, shape in shapes.items()}
+        save_file({name: each.bfloat16() for name, each in tensors.items()}, folder / f"layer_{layer}.safetensors")
     return folder
 
 
@@ -97,7 +116,8 @@ def study_command(plan: Path, folder: Path, stages: Sequence[str] = ()) -> list[
 
 def carry_out(plan: Path, folder: Path, stages: Sequence[str] = ()) -> None:
     """A study in a process of its own, where no shapes are checked: with all stages that is several times faster."""
-    subprocess.run(study_command(plan, folder, stages), check=True, env=ALONE, capture_output=True)
+    done = subprocess.run(study_command(plan, folder, stages), env=ALONE, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def small_plan(folder: Path, family: str = FAMILIES[0]) -> Plan:

@@ -31,6 +31,14 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
     assert not store.path("a", 1, JSON.suffix).exists() and store.made == {}
 
 
+def test_a_damaged_result_is_named_with_the_way_out(tmp_path: Path) -> None:
+    store = Store(tmp_path, Clock())
+    store.json("a", 1, lambda: 3)
+    store.path("a", 1, JSON.suffix).write_text("{", "utf-8")
+    with pytest.raises(ArtifactError, match=r"not valid JSON.*Delete it and give the same command again"):
+        store.json("a", 1, lambda: 3)
+
+
 def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
     value = {"x": torch.randn(3, 2), "y": torch.arange(3, dtype=torch.int16)}
     made = Store(tmp_path, Clock()).keep("t", 1, lambda: value, TENSORS)
@@ -60,6 +68,19 @@ def test_one_process_writes_at_a_time_and_a_dead_one_locks_nothing(tmp_path: Pat
     other.stdin.close()
     other.stdout.close()
     with only_writer(tmp_path):
+        pass
+
+
+def test_halves_of_files_that_a_dead_process_left_are_removed(tmp_path: Path) -> None:
+    half = make_folder(tmp_path / "evidence") / ".circuitwise-0123.partial"
+    half.write_text("{", "utf-8")
+    with only_writer(tmp_path):
+        assert not half.exists()
+
+
+def test_a_folder_that_cannot_be_written_into_is_said(tmp_path: Path) -> None:
+    (tmp_path / LOCK).mkdir()
+    with pytest.raises(ArtifactError, match="Nothing can be written into the folder"), only_writer(tmp_path):
         pass
 
 

@@ -83,7 +83,7 @@ def test_templates_make_an_item_each(tmp_path: Path):
         ([LINE], "has no item of the split 'test' (Line 1 of PATH is the last one)"),
         ([LINE, TEST.replace('"cup"', '"key"')], "Line 2 of PATH is a test item of the group 'key'"),
         ([LINE, "{"], "Line 2 of PATH is no JSON object"),
-        ([""], "PATH holds no item"),
+        ([""], "Line 1 of PATH is no item, nor is any other"),
         ([LINE.replace("}", ', "behaviour": "a b"}')], "A suite cannot be called 'a b' (Line 1 of PATH)"),
         (
             [LINE.replace("}", ', "behaviour": "a"}'), TEST.replace("}", ', "behaviour": "b"}')],
@@ -103,12 +103,15 @@ def test_a_bad_line_is_named(tmp_path: Path, lines: list[str], sentence: str):
     [
         ("margin = 1", 'margin = "1"', "Line 5 of PATH has “margin” = the text '1', but a number is expected"),
         ("margin = 1", "marge = 1", "Line 5 of PATH has the key “marge”"),
-        ("share = 0.5", "share = 80", "Line 4 of PATH makes no sense: The thresholds are margin = 1.0 and share = 80"),
+        ("share = 0.5", "share = 80", "Line 6 of PATH makes no sense: The thresholds are margin = 1.0 and share = 80"),
+        ("margin = 1", "margin = -1", "Line 5 of PATH makes no sense: The thresholds are margin = -1.0"),
+        ("margin = 1", "margin = nan", "Line 5 of PATH cannot be: “margin” is nan"),
+        ("[thresholds]", "[[thresholds]]\n[[thresholds]]", "Line 5 of PATH has a second table “thresholds”"),
         ("[thresholds]", "[limits]", "Line 4 of PATH has the table “limits”"),
         ('name = "places"', 'nam = "places"', "Line 1 of PATH has the key “nam”"),
         ('text = "{country} has', 'txt = "{country} has', "Line 11 of PATH has the key “txt”"),
         ('text = "{country} has', 'text = "{land} has', "Line 15 of PATH fills country, but the template"),
-        ('country = "Spain"', 'kind = "Spain"', "Line 15 of PATH fills kind, but the template"),
+        ('country = "Spain"', 'kind = "Spain"', "Line 16 of PATH fills kind, but the template"),
         ('" Madrid"', '" Paris"', "Line 13 of PATH has the same answer twice"),
         ('split = "test"', 'split = "dev"', "Line 21 of PATH has the split 'dev'"),
         ('prompt = "The capital of Peru is"', "", "Line 20 of PATH has no text “prompt”. Add it."),
@@ -132,10 +135,18 @@ def test_what_is_no_suite_is_named(tmp_path: Path):
         read_suite(written(tmp_path, "", "some.csv"))
     with pytest.raises(PromptError, match=r"Line 1 of .* has “items”, but no table with anything in it"):
         read_suite(written(tmp_path, "items = []", "a.toml"))
-    with pytest.raises(PromptError, match="holds no item"):
+    with pytest.raises(PromptError, match=r"Line 1 of .*b\.toml begins a suite without items"):
         read_suite(written(tmp_path, 'name = "a"', "b.toml"))
-    with pytest.raises(PromptError, match=r"gone\.jsonl cannot be read"):
-        read_suite(written(tmp_path, 'files = ["gone.jsonl"]', "c.toml"))
+    with pytest.raises(PromptError, match=r"Line 2 of .*c\.toml names gone\.jsonl, but there is no file"):
+        read_suite(written(tmp_path, 'name = "c"\nfiles = ["gone.jsonl"]', "c.toml"))
+
+
+def test_a_suite_is_named_for_its_file_whatever_that_is_called(tmp_path: Path):
+    path = tmp_path / "meine größten Fragen, v1.2.jsonl"
+    path.write_bytes(f"\ufeff{LINE}\r\n{TEST}\r\n".encode())
+    suite = read_suite(path)
+    assert suite.name == "meine-größten-Fragen-v1-2" and len(suite.items) == 2
+    assert read_suite(write_suite(suite, tmp_path / "ein Ordner")).items == suite.items
 
 
 def test_unequal_lengths_are_named_with_their_line(tmp_path: Path):

@@ -4,6 +4,8 @@ Whoever reads a record asks it for texts, numbers and tables by name; what is mi
 refused in a sentence with the file and the line.
 """
 
+import json
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +13,12 @@ from typing import cast
 
 from circuitwise.errors import ArtifactError, PromptError
 from circuitwise.storage.jsontext import Json, parse_json
+
+MOST_BYTES = 16 << 20
+"""A longer file is refused, since Python reads a megabyte of TOML in a second: tens of thousands of prompts fit."""
+_LINE_END = re.compile(r"\r\n|\r|\n")
+_HALF_LETTER = re.compile("[\ud800-\udfff]")
+_COLUMN = re.compile(r": line \d+ column (\d+) \(char \d+\)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,10 +89,19 @@ def read_json_lines(path: Path, keys: Sequence[str]) -> list[Record]:
 def read_lines(path: Path, expected: str) -> list[str]:
     """The lines of a text file; ``expected`` says what to name instead of one that cannot be read."""
     try:
-        return path.read_text("utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise PromptError(f"{path} cannot be read ({reason}). {expected}") from error
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= MOST_BYTES else b""
+    except OSError as error:
+        raise PromptError(f"{path} cannot be read ({error.strerror}). {expected}") from error
+    if size > MOST_BYTES:
+        raise PromptError(
+            f"Line 1 of {path} has {size >> 20} MiB, but prompts and plans have {MOST_BYTES >> 20} at most. {expected}"
+        )
+    try:
+        return _LINE_END.split(content.decode("utf-8-sig"))  # Windows puts a mark before the first letter
+    except UnicodeDecodeError as error:
+        line = len(_LINE_END.split(content[: error.start].decode("utf-8")))
+        raise PromptError(f"Line {line} of {path} is not UTF-8. Save the file as UTF-8. {expected}") from error
 
 
 def _record(path: Path, number: int, line: str, keys: Sequence[str]) -> Record:
@@ -92,11 +109,13 @@ def _record(path: Path, number: int, line: str, keys: Sequence[str]) -> Record:
     try:
         value: Json = parse_json(line, what=record.place())
     except ArtifactError as error:
-        reason = str(error).partition("not valid JSON: ")[2].partition(". The file")[0]
+        reason = _COLUMN.sub(r" at column \1", str(error).partition("not valid JSON: ")[2].partition(". The file")[0])
         because = f" ({reason})" if reason else ""
         raise PromptError(f"{record.place()} is no JSON object{because}. Write one with {', '.join(keys)}.") from error
     if not isinstance(value, dict):
         raise PromptError(f"{record.place()} is no JSON object. Write one with {', '.join(keys)}.")
+    if _HALF_LETTER.search(json.dumps(value, ensure_ascii=False)):
+        raise PromptError(f"{record.place()} holds half a letter (\\ud800 to \\udfff alone). Write whole letters.")
     record = Record(path=path, line=number, values=cast("Mapping[str, Json]", value))
     record.allow(keys)
     return record

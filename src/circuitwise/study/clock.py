@@ -2,12 +2,13 @@
 
     time left = sum over kinds of work: what is left x seconds for one
 
-Seconds for one are those that the kind has taken so far. A kind that has not been met yet is taken to cost as much
-more or less than those that have as its price says: prices are how many times as long as one pass of the model over a
-prompt its work took with SmolLM2 and its dictionaries.
+Seconds for one are those that the kind has taken so far, what is longer ago counting less: machines have other things
+to do at times. A kind that has not been met yet is taken to cost as much more or less than those that have as its price
+says: prices are how many times as long as one pass of the model over a prompt its work took with SmolLM2 and its
+dictionaries. With other models they are wrong by several times, so what costs most is tried early (``Work.foretaste``).
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,19 +19,21 @@ from circuitwise.study.measurement import EXPERIMENTS
 from circuitwise.study.plan import Plan, Stage
 
 PRICES: Mapping[str, float] = {
-    "baseline": 2,
-    "features": 4,
-    "graphs": 20,
-    "circuit": 6,
-    "backdrop": 2,
-    "ablation": 23,
-    "patching": 13,
-    "steering": 23,
-    "neutral": 30,
-    "importance": 4,
-    "evidence": 600,
+    "baseline": 1,
+    "features": 2,
+    "graphs": 13,
+    "circuit": 2,
+    "backdrop": 1,
+    "ablation": 14,
+    "patching": 5,
+    "steering": 9,
+    "neutral": 14,
+    "importance": 1,
+    "evidence": 31,
 }
 """What one prompt costs, in passes of the model."""
+MEMORY = 0.95
+"""How much less a measurement counts after the next one of its kind: about the last twenty make the rate."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +60,8 @@ class Clock:
 
     def __init__(self) -> None:
         """Nothing is ahead yet."""
-        self._later, self._now, self._made = Counter[str](), Counter[str](), Counter[str]()
-        self._seconds: dict[str, float] = {}
+        self._later, self._now = Counter[str](), Counter[str]()
+        self._made, self._seconds = defaultdict[str, float](float), defaultdict[str, float](float)
 
     def expect(self, work: Mapping[str, int]) -> None:
         """So much work of each kind is ahead."""
@@ -69,6 +72,10 @@ class Clock:
         self._later.subtract(work)
         self._now = Counter(work)
 
+    def is_new(self, kind: str) -> bool:
+        """Whether work of a kind is ahead of which nothing was done yet."""
+        return self._later[kind] > 0 and not self._made[kind]
+
     def forgo(self, kind: str, n: int = 1) -> None:
         """Some work need not be done, or was done before."""
         self._now[kind] = max(0, self._now[kind] - n)
@@ -78,8 +85,8 @@ class Clock:
         """So much work is done while the block runs."""
         start = monotonic()
         yield
-        self._seconds[kind] = self._seconds.get(kind, 0.0) + monotonic() - start
-        self._made[kind] += n
+        self._seconds[kind] = MEMORY * self._seconds[kind] + monotonic() - start
+        self._made[kind] = MEMORY * self._made[kind] + n
         self.forgo(kind, n)
 
     @property

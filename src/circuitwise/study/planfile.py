@@ -19,26 +19,33 @@ from typing import Any, Literal, TypeVar, cast, get_args, get_origin, get_type_h
 from circuitwise.errors import PromptError, RequestError
 from circuitwise.prompts import Record, read_toml
 from circuitwise.study.plan import Chosen, Plan
-from circuitwise.suites import BEHAVIOURS
+from circuitwise.suites import BEHAVIOURS, Thresholds, read_suite
 
 SUITE, SUITES, LAYERS = "suite", "suites", "layers"
 ALL = "all"
 """Stands for no limit."""
-NAME = re.compile(r"[\w.-]+")
+NAME, NO_NAME = re.compile(r"\w[\w.-]*"), re.compile(r"[^\w.-]+")
+LARGEST = 2**63
+"""Whole numbers are below: what seeds of every kind can be."""
 Part = TypeVar("Part")
 
 
 def read_plan(path: Path | str) -> Plan:
-    """The plan in a file, if every suite that it names is there."""
+    """The plan in a file, if every suite that it names can be read."""
     top, tables = read_toml(Path(path))
     plan = _plan(top, tables, Path(path))
-    for chosen in plan.suites:
-        if chosen.suite not in BEHAVIOURS and not (plan.root / chosen.suite).is_file():
-            named = (each.place(SUITE) for each in tables.get(SUITE, []) if each.values.get(SUITE) == chosen.suite)
-            raise PromptError(
-                f"{next(named, top.place(SUITES))} names the suite “{chosen.suite}”, but there is no file "
-                f"{plan.root / chosen.suite}. Name a TOML or JSONL file, or a built-in suite: {', '.join(BEHAVIOURS)}."
-            )
+    if not NAME.fullmatch(plan.name):
+        raise PromptError(
+            f"{top.place('name')} calls the study {plan.name!r}. Use letters, digits, “_”, “.” and “-”, a letter or "
+            "digit first."
+        )
+    named = [top.place(SUITES)] * len(top.texts(SUITES)) + [each.place(SUITE) for each in tables.get(SUITE, [])]
+    names: set[str] = set()
+    for chosen, place in zip(plan.suites, named, strict=True):
+        name = _suite_name(plan, chosen, place)
+        if name in names:
+            raise PromptError(f"{place} names a second suite “{name}”. Rename it, or leave it out.")
+        names.add(name)
     return plan
 
 
@@ -68,11 +75,24 @@ def parse_layers(text: str) -> tuple[int, ...]:
     """The layers that ``0,3,6`` or ``10-25`` names."""
     layers: set[int] = set()
     for part in text.split(","):
-        found = re.fullmatch(r"\s*(\d+)(?:-(\d+))?\s*", part)
+        found = re.fullmatch(r"\s*(\d{1,4})(?:-(\d{1,4}))?\s*", part)
         if found is None or int(found[1]) > int(found[2] or found[1]):
             raise RequestError(f"“{text}” names no layers. Write them as 0,3,6 or 10-25.")
         layers.update(range(int(found[1]), int(found[2] or found[1]) + 1))
     return tuple(sorted(layers))
+
+
+def _suite_name(plan: Plan, chosen: Chosen, place: str) -> str:
+    """What a suite is called, if it can be read."""
+    path = plan.root / chosen.suite
+    if chosen.suite in BEHAVIOURS:
+        return chosen.suite
+    if not path.is_file():
+        raise PromptError(
+            f"{place} names the suite “{chosen.suite}”, but there is no file {path}. Name a TOML or JSONL file, or a "
+            f"built-in suite: {', '.join(BEHAVIOURS)}."
+        )
+    return read_suite(path).name
 
 
 def _plan(top: Record, tables: Mapping[str, list[Record]], path: Path) -> Plan:
@@ -89,7 +109,7 @@ def _plan(top: Record, tables: Mapping[str, list[Record]], path: Path) -> Plan:
     chosen = [Chosen(suite=name) for name in top.texts(SUITES)]
     given[SUITES] = tuple(chosen + [_filled(record, Chosen) for record in tables.get(SUITE, [])])
     given["root"] = path.parent
-    plain = {"name": path.stem, **top.values}
+    plain = {"name": NO_NAME.sub("-", path.stem), **top.values}
     plain.pop(SUITES, None)
     if isinstance(layers := plain.get(LAYERS), str):
         del plain[LAYERS]
@@ -97,10 +117,7 @@ def _plan(top: Record, tables: Mapping[str, list[Record]], path: Path) -> Plan:
             given[LAYERS] = parse_layers(layers)
         except RequestError as error:
             raise PromptError(f"{top.place(LAYERS)} cannot be: {error}") from error
-    plan = _filled(replace(top, values=plain), Plan, given)
-    if not NAME.fullmatch(plan.name):
-        raise PromptError(f"{top.place('name')} calls the study {plan.name!r}. Use letters, digits, “_”, “.” and “-”.")
-    return plan
+    return _filled(replace(top, values=plain), Plan, given)
 
 
 def _parts() -> dict[str, type[Any]]:
@@ -117,9 +134,37 @@ def _filled(record: Record, kind: type[Part], given: Mapping[str, object] | None
             record.text(each.name)  # says that it is missing
     values = {name: _value(record, name, hints[name]) for name in record.values}
     try:
-        return kind(**values, **known)
+        return _made(kind, {**values, **known})
     except (PromptError, RequestError) as error:
-        raise PromptError(f"{record.place()} cannot be: {error}") from error
+        key = next((name for name in values if _is_sound(kind, {**values, **known}, name)), "")
+        raise PromptError(f"{record.place(key)} cannot be: {error}") from error
+
+
+def _made(kind: type[Part], values: Mapping[str, object]) -> Part:
+    """The value, if it makes sense."""
+    made = kind(**values)
+    if isinstance(made, Chosen):
+        _check_chosen(made)
+    return made
+
+
+def _is_sound(kind: type[Any], values: Mapping[str, object], without: str) -> bool:
+    """Whether one key alone is at fault: without it all is well."""
+    if any(each.name == without and each.default is MISSING for each in fields(cast("Any", kind))):
+        return False
+    try:
+        _made(kind, {name: value for name, value in values.items() if name != without})
+    except (PromptError, RequestError):
+        return False
+    return True
+
+
+def _check_chosen(chosen: Chosen) -> None:
+    chosen.thresholds(Thresholds())
+    for n in (chosen.n_train, chosen.n_test):
+        if n is not None and (n < 1 or (chosen.suite in BEHAVIOURS and n % 2)):
+            some = "2, 4, 6, ..., since they come in pairs" if chosen.suite in BEHAVIOURS else "one at least"
+            raise RequestError(f"{n} prompts cannot be taken of the suite “{chosen.suite}”. Ask for {some}.")
 
 
 def _keys(kind: type[Any]) -> list[str]:
@@ -149,7 +194,9 @@ def _fitted(value: Any, hint: Any) -> object:
         case (kind, (inner, _)) if kind is tuple:
             several = cast("list[object]", value) if isinstance(value, list) else [MISSING]
             each = [_fitted(one, inner) for one in several]
-            return MISSING if MISSING in each else tuple(each)
+            return MISSING if MISSING in each or not each else tuple(each)
+        case _ if hint is int and isinstance(value, int) and not 0 <= value < LARGEST:
+            return MISSING
         case _ if hint is float and isinstance(value, int | float) and not isinstance(value, bool):
             return float(value)
         case _:
@@ -163,9 +210,9 @@ def _words(hint: Any) -> str:
         case (kind, choices) if kind is Literal:
             return "one of " + ", ".join(f"“{choice}”" for choice in choices)
         case (kind, (inner, _)) if kind is tuple:
-            return f"a list, each of them {_words(inner)},"
+            return f"a list of one or several, each {_words(inner)},"
         case _:
-            return {int: "a whole number", float: "a number", bool: "true or false"}.get(hint, "a text")
+            return {int: "a whole number from 0 to 2^63", float: "a number", bool: "true or false"}.get(hint, "a text")
 
 
 def _lines_of(part: object) -> list[str]:

@@ -67,7 +67,7 @@ class Store:
 
     def __init__(self, run: Path, clock: Clock) -> None:
         """What lies in a run's folder; the clock is told of all that is made."""
-        self.folder, self.clock = run / FOLDER, clock
+        self.folder, self.clock = make_folder(run / FOLDER), clock  # from now on the folder is known as a run's
         self.made = Counter[str]()
 
     def path(self, kind: str, of: Json, suffix: str) -> Path:
@@ -79,7 +79,7 @@ class Store:
         path = self.path(kind, of, form.suffix)
         if path.is_file():
             self.clock.forgo(kind, n)
-            return form.read(path)
+            return _read(path, form)
         with self.clock.measuring(kind, n):
             value = make()
             form.write(value, path)
@@ -89,6 +89,13 @@ class Store:
     def json(self, kind: str, of: Json, make: Callable[[], Json], *, n: int = 1) -> Any:
         """The same as JSON; what comes back is what was read or would be."""
         return self.keep(kind, of, make, JSON, n=n)
+
+
+def _read(path: Path, form: Form[Value]) -> Value:
+    try:
+        return form.read(path)
+    except ArtifactError as error:
+        raise ArtifactError(f"{error} Delete it and give the same command again: it is made anew.") from error
 
 
 def key_of(kind: str, of: Json) -> str:
@@ -117,7 +124,10 @@ def make_folder(path: Path) -> Path:
 
 @contextmanager
 def only_writer(run: Path) -> Generator[None]:
-    """Nobody else writes into the folder while the block runs; a process that was killed leaves nothing locked."""
+    """Nobody else writes into the folder while the block runs.
+
+    A process that was killed leaves nothing locked; the halves of files that it left are removed.
+    """
     lock = FileLock(run / LOCK)
     try:
         lock.acquire(timeout=0)
@@ -125,7 +135,13 @@ def only_writer(run: Path) -> Generator[None]:
         raise RequestError(
             f"Another process is working in {run}. Wait until it has finished, or choose another folder (--output)."
         ) from None
+    except OSError as error:
+        raise ArtifactError(
+            f"Nothing can be written into the folder {run} ({error.strerror}). Choose another one (--output)."
+        ) from error
     try:
+        for half in list(run.rglob(".circuitwise-*.partial")):
+            half.unlink(missing_ok=True)
         yield
     finally:
         lock.release()

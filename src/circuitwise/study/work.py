@@ -1,7 +1,9 @@
 """One behaviour while a study works on it: its prompts, what they run on, what is kept, and what failed."""
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -9,10 +11,12 @@ from typing import TypeVar
 from circuitwise.errors import PromptError, RequestError
 from circuitwise.prompts import SPLITS, Item, Split
 from circuitwise.study.clock import Progress, Tell
+from circuitwise.study.layout import PROMPTS
 from circuitwise.study.opening import Opened
 from circuitwise.study.plan import Plan, Stage
 from circuitwise.study.store import Store, make_folder
 from circuitwise.suites import Suite, Thresholds
+from circuitwise.suites.files import suite_files
 
 Value = TypeVar("Value")
 
@@ -82,6 +86,15 @@ class Work:
             if kind:
                 self.report(number + 1, len(items))
 
+    def foretaste(self, kind: str, make: Callable[[], object]) -> None:
+        """Make one result of a later stage now, if none was made before: from then on the clock knows what it takes.
+
+        What fails here fails again in its own stage, and is noted there.
+        """
+        if self.store.clock.is_new(kind):
+            with suppress(PromptError, RequestError):
+                make()
+
     def report(self, done: int, wanted: int) -> None:
         """Say how far this stage is."""
         left = self.store.clock.seconds_left
@@ -100,8 +113,16 @@ def choose_suite(suite: Suite, thresholds: Thresholds, limits: Mapping[Split, in
     More prompts drawn with the same seed begin with the same ones.
     """
     chosen = [item for split in SPLITS for item in _draw(suite.split(split), limits[split], f"{seed} {split}")]
-    plain = tuple(replace(item, place="") for item in chosen)  # what is said of a prompt names it, not a file
-    return replace(suite, items=plain, thresholds=thresholds)
+    return replace(suite, items=tuple(_placed(suite.name, chosen)), thresholds=thresholds)
+
+
+def _placed(name: str, items: Iterable[Item]) -> Iterator[Item]:
+    """The prompts as they stand in the run's own files: what is said of one names no place outside."""
+    n_before = Counter[Split]()
+    for item in items:
+        n_before[item.split] += 1
+        file = suite_files(name, Path(PROMPTS))[1 + SPLITS.index(item.split)]
+        yield replace(item, place=f"Line {n_before[item.split]} of {file.as_posix()}")
 
 
 def _draw(items: Sequence[Item], n: int | None, seed: str) -> list[Item]:

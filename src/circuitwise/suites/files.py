@@ -34,6 +34,7 @@ from circuitwise.suites.suite import Suite, Thresholds
 
 _TOP = ("name", "description", "files")
 _TABLES = ("thresholds", "templates", "items")
+_NO_NAME = re.compile(r"[^\w-]+")
 
 
 def write_suite(suite: Suite, folder: Path | str) -> Path:
@@ -77,23 +78,40 @@ def read_suite(path: Path | str) -> Suite:
 
 def _of_records(path: Path, records: Sequence[Record]) -> Suite:
     if not records:
-        raise PromptError(f"{path} holds no item. Write one JSON object a line with {', '.join(KEYS[:5])}.")
-    name = records[0].text("behaviour", path.stem)
+        raise PromptError(
+            f"Line 1 of {path} is no item, nor is any other. Write one JSON object a line with {', '.join(KEYS[:5])}."
+        )
+    name = records[0].text("behaviour", _name_for(path))
     return Suite(name=name, items=tuple(item_of(record, name) for record in records))
 
 
 def _of_toml(path: Path) -> Suite:
     top, tables = read_toml(path)
     _check_names(top, tables)
-    name = top.text("name", path.stem)
-    thresholds = _thresholds(tables["thresholds"][0]) if "thresholds" in tables else Thresholds()
+    name = top.text("name", _name_for(path))
+    thresholds = _thresholds(tables["thresholds"]) if "thresholds" in tables else Thresholds()
     templates = [_template(record) for record in tables.get("templates", [])]
-    records = [each for file in top.texts("files") for each in read_json_lines(path.parent / file, KEYS)]
+    records = [each for file in top.texts("files") for each in _read_named(top, path.parent / file)]
     records += [each for record in tables.get("items", []) for each in _filled(record, templates)]
     if not records:
-        raise PromptError(f"{path} holds no item. Write [[items]] tables, or name JSONL files: files = [...].")
+        raise PromptError(
+            f"{top.place('files')} begins a suite without items. Write [[items]] tables, or name JSONL files: "
+            "files = [...]."
+        )
     items: tuple[Item, ...] = tuple(item_of(record, name) for record in records)
     return Suite(name=name, items=items, thresholds=thresholds, description=top.text("description", name))
+
+
+def _read_named(top: Record, file: Path) -> list[Record]:
+    """The items of a file that a suite names."""
+    if not file.is_file():
+        raise PromptError(f"{top.place('files')} names {file.name}, but there is no file {file}. Name JSONL files.")
+    return read_json_lines(file, KEYS)
+
+
+def _name_for(path: Path) -> str:
+    """What a suite is called where it does not say: its file's name, in letters, digits, - and _."""
+    return _NO_NAME.sub("-", path.stem).strip("-")
 
 
 def _check_names(top: Record, tables: Mapping[str, Sequence[Record]]) -> None:
@@ -109,14 +127,18 @@ def _check_names(top: Record, tables: Mapping[str, Sequence[Record]]) -> None:
             )
 
 
-def _thresholds(record: Record) -> Thresholds:
+def _thresholds(records: Sequence[Record]) -> Thresholds:
+    record, *more = records
+    if more:
+        raise PromptError(f"{more[0].place()} has a second table “thresholds”. Put both into one.")
     record.allow(("margin", "share"))
     default = Thresholds()
     margin, share = record.number("margin", default.margin), record.number("share", default.share)
     try:
         return Thresholds(margin=margin, share=share)
     except PromptError as error:
-        raise PromptError(f"{record.place()} makes no sense: {error}") from error
+        key = "share" if 0 <= margin < float("inf") else "margin"
+        raise PromptError(f"{record.place(key)} makes no sense: {error}") from error
 
 
 def _template(record: Record) -> str:
@@ -134,18 +156,18 @@ def _filled(record: Record, templates: Sequence[str]) -> Iterator[Record]:
     slots, contrast = record.named_texts("slots"), record.named_texts("contrast_slots")
     rest = {key: value for key, value in record.values.items() if key not in ("slots", "contrast_slots")}
     for template in templates:
-        values = {"group": ", ".join(slots.values()), **rest, "prompt": _fill(record, template, slots)}
+        values = {"group": ", ".join(slots.values()), **rest, "prompt": _fill(record, "slots", template, slots)}
         values["template"] = template
         if contrast:
-            values["contrast_prompt"] = _fill(record, template, contrast)
+            values["contrast_prompt"] = _fill(record, "contrast_slots", template, contrast)
         yield replace(record, values=values)
 
 
-def _fill(record: Record, template: str, slots: Mapping[str, str]) -> str:
+def _fill(record: Record, key: str, template: str, slots: Mapping[str, str]) -> str:
     names = re.findall(r"\{(\w+)\}", template)
     if set(names) != set(slots):
         raise PromptError(
-            f"{record.place('slots')} fills {', '.join(slots) or 'nothing'}, but the template {template!r} has "
+            f"{record.place(key)} fills {', '.join(slots) or 'nothing'}, but the template {template!r} has "
             f"{', '.join(names) or 'no slots'}. Name the same slots."
         )
     return re.sub(r"\{(\w+)\}", lambda found: slots[found[1]], template)
