@@ -1,5 +1,6 @@
 """A study opens what its plan names, and only what is needed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -27,3 +28,9 @@ def test_a_model_without_shipped_dictionaries_asks_for_a_name() -> None:
     with pytest.raises(RequestError, match="No dictionaries are shipped"):
         named_set(Plan(name="x", model="gpt2", suites=(Chosen(suite="capitals"),)))
     assert named_set(Plan(name="x", suites=(Chosen(suite="capitals"),))) == "smollm2"
+
+
+def test_layers_that_the_model_does_not_have_are_refused(tmp_path: Path) -> None:
+    opened = Opened(replace(small_plan(tmp_path), layers=(1, 99)))
+    with pytest.raises(RequestError, match="dictionaries of layer 99, but .* has layers 0 to 2"):
+        _ = opened.replacement

@@ -44,7 +44,12 @@ class Opened:
         """The model with dictionaries."""
         if self._replacement is not None:
             return self._replacement
-        name = named_set(self.plan)
+        name, layers = named_set(self.plan), self.plan.layers or ()
+        if layers and max(layers) >= self.model.n_layers:
+            raise RequestError(
+                f"The study asks for the dictionaries of layer {max(layers)}, but {self.model.name} has layers 0 to "
+                f"{self.model.n_layers - 1}."
+            )
         if name == RANDOM:
             return Replacement(self.model, self._draw(), allow_misfit=True)
         found = load_transcoders(name, layers=self.plan.layers, device=self.model.device)
