@@ -88,12 +88,12 @@ def test_a_truncated_weight_file_is_named(tmp_path: Path, capsys: pytest.Capture
 
 @pytest.mark.parametrize("prompt", ["", "  \n"])
 def test_an_empty_prompt_is_one_sentence(prompt: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["demo", "--model", str(saved(tmp_path / "model")), "--prompt", prompt]
+    words = ["trace", prompt, "--model", str(saved(tmp_path / "model")), "--transcoders", "random"]
     assert refusal(words, capsys).startswith("The prompt is empty.")
 
 
 def test_a_prompt_that_is_too_long_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    words = ["demo", "--model", str(saved(tmp_path / "model")), "--prompt", "a b " * 100]
+    words = ["trace", "a b " * 100, "--model", str(saved(tmp_path / "model")), "--transcoders", "random"]
     assert "was made for at most 256" in refusal(words, capsys)
 
 

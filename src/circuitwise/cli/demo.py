@@ -11,7 +11,6 @@ from circuitwise.cli.screen import AsJson, Quiet, Screen
 from circuitwise.cli.studying import carry_out
 from circuitwise.cli.studyruns import draw_table, result_of, run_value
 from circuitwise.dictionaries.shipped import shipped_for
-from circuitwise.model.builtin import SHORT_NAMES
 from circuitwise.study.opening import RANDOM
 from circuitwise.study.overview import strongest_sentences
 from circuitwise.study.plan import Chosen, GraphChoice, Plan
@@ -60,11 +59,9 @@ def demo(
         graphs=GraphChoice(n_prompts=N_TRAIN),
         n_prompts=N_TRAIN,
     )
-    title = SHORT_NAMES[model].title if model in SHORT_NAMES else model
-    screen.note(f"Two behaviours of {title}: {', '.join(chosen.suite for chosen in BEHAVIOURS)}.")
+    run, page = carry_out(screen, plan, output)
     if shipped is None:
         screen.note(NO_FINDINGS)
-    run, page = carry_out(screen, plan, output)
     assert page is not None
     value = {**run_value(run), "report": str(page), "remark": NO_FINDINGS if shipped is None else None}
     screen.show(value, lambda console: _draw(console, run, page))
