@@ -17,9 +17,9 @@ from circuitwise.study.plan import Chosen, GraphChoice, Plan
 from circuitwise.study.run import Run
 from circuitwise.study.study import RUNS
 
-BEHAVIOURS = (Chosen(suite="grammar", n_test=20), Chosen(suite="capitals", n_test=12))
+BEHAVIOURS = (Chosen(suite="grammar", n_test=12), Chosen(suite="capitals", n_test=8))
 """What is studied."""
-N_TRAIN = 20
+N_TRAIN = 12
 """Prompts that each circuit is found on."""
 N_SENTENCES = 3
 """Findings that are shown at the end."""
@@ -44,7 +44,7 @@ def demo(
 ) -> None:
     """Study two behaviours of a model, from prompts to a report.
 
-    Does a noun's number decide its verb, and does a country bring its capital? Twenty prompts of each are traced, what
+    Does a noun's number decide its verb, and does a country bring its capital? Twelve prompts of each are traced, what
     recurs becomes a circuit, and that is put to the proof on other prompts, beside a hundred random circuits. On two
     cores this takes a few minutes; given again, the command goes on where it was. `circuitwise study` does the same
     with behaviours, prompts and thresholds of your own.
