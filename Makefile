@@ -21,9 +21,10 @@ export PYRIGHT_PYTHON_IGNORE_WARNINGS := 1
 help: ## list the commands
 	@sed -n 's/^\([a-z]*\):.* ## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-# Threads that wait for each other sleep: on a machine that is busy with other work, spinning costs thirty times as much.
+# Threads that wait for each other spin for a moment only: on a machine that is busy with other work, long spinning made
+# a study take many times as long, and none at all takes the use out of a second core.
 demo: $(STAMP) ## study two behaviours of the model, from prompts to a report
-	@OMP_WAIT_POLICY=passive $(BIN)/circuitwise demo
+	@GOMP_SPINCOUNT=30000 $(BIN)/circuitwise demo
 
 # The models in the tests are tiny: a process for each core, of one thread, is faster than threads.
 test: $(STAMP) ## run the tests

@@ -11,16 +11,19 @@ from circuitwise.cli.screen import AsJson, Quiet, Screen
 from circuitwise.cli.studying import carry_out
 from circuitwise.cli.studyruns import draw_table, result_of, run_value
 from circuitwise.dictionaries.shipped import shipped_for
+from circuitwise.study.aims import InterventionChoice
 from circuitwise.study.opening import RANDOM
 from circuitwise.study.overview import strongest_sentences
 from circuitwise.study.plan import Chosen, GraphChoice, Plan
 from circuitwise.study.run import Run
 from circuitwise.study.study import RUNS
 
-BEHAVIOURS = (Chosen(suite="grammar", n_test=12), Chosen(suite="capitals", n_test=8))
+BEHAVIOURS = (Chosen(suite="grammar", n_test=12), Chosen(suite="capitals", n_test=10))
 """What is studied."""
 N_TRAIN = 12
 """Prompts that each circuit is found on."""
+ACTS = InterventionChoice(features=4, controls=1, strengths=(1.0, 5.0), steered=1)
+"""What is done to them: half of what a study does, so that it is over in minutes."""
 N_SENTENCES = 3
 """Findings that are shown at the end."""
 NO_FINDINGS = (
@@ -57,6 +60,7 @@ def demo(
         model=model,
         transcoders=RANDOM if shipped is None else shipped,
         graphs=GraphChoice(n_prompts=N_TRAIN),
+        interventions=ACTS,
         n_prompts=N_TRAIN,
     )
     run, page = carry_out(screen, plan, output)
