@@ -1,5 +1,8 @@
 """An intervention does to the model what its edits say, and an edit that changes nothing changes nothing."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
 import torch
 
@@ -238,6 +241,26 @@ def test_the_mean_of_a_site_is_taken_over_all_positions():
     mean = run(model, pad([OTHER]), read=[site]).sites[site][0].mean(0)
     found = intervene(model, PROMPT, [Set(site, MeanOver([OTHER]))]).logits_after
     torch.testing.assert_close(found, intervene(model, PROMPT, [Set(site, mean)]).logits_after)
+
+
+class Made(Sequence[list[int]]):
+    """Reference prompts that nobody keeps: each is made anew when it is asked for."""
+
+    def __getitem__(self, number: Any) -> Any:
+        return tiny.tokens_of(7, seed=range(5)[number]).tolist()
+
+    def __len__(self) -> int:
+        return 5
+
+
+def test_reference_prompts_that_nobody_keeps_are_told_apart():
+    model, site = tiny.tiny_model("llama-grouped-tied"), Site(1, "mlp_out")
+    made, kept = (
+        [Case(PROMPT, [Set(site, ResampleFrom(prompts, seed))]) for seed in range(12)]
+        for prompts in (Made(), list(Made()))
+    )
+    for one, other in zip(intervene_many(model, made), intervene_many(model, kept), strict=True):
+        assert torch.equal(one.logits_after, other.logits_after)
 
 
 def test_watched_features_show_their_own_edits_and_what_those_lead_to():

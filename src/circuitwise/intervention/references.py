@@ -21,6 +21,8 @@ PROMPTS_PER_PASS = 16
 
 Key = tuple[int, ...]
 """A prompt's token ids."""
+Asked = tuple[Prompt | Reference, Tokens]
+"""Who asked for token ids, kept alive lest another come to have its identity, and the ids."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,14 +49,14 @@ class References:
     """By token ids."""
     _means: dict[int, Means] = field(default_factory=dict[int, Means])
     """By the identity of the reference."""
-    _tokens: dict[int, Tokens] = field(default_factory=dict[int, Tokens])
+    _tokens: dict[int, Asked] = field(default_factory=dict[int, Asked])
     """By the identity of the prompt, or of the reference that draws one."""
 
     def tokens(self, prompt: Prompt) -> Tokens:
         """The token ids of a reference prompt."""
         if id(prompt) not in self._tokens:
-            self._tokens[id(prompt)] = tokenize(self.model, prompt)
-        return self._tokens[id(prompt)]
+            self._tokens[id(prompt)] = prompt, tokenize(self.model, prompt)
+        return self._tokens[id(prompt)][1]
 
     def known(self, tokens: Tokens) -> Known:
         """One prompt's own pass."""
@@ -77,8 +79,8 @@ class References:
             _check_some(reference)
             draws = torch.Generator().manual_seed(reference.seed)
             number = int(torch.randint(len(reference.prompts), (1,), generator=draws))
-            self._tokens[id(reference)] = self.tokens(reference.prompts[number])
-        return self._tokens[id(reference)]
+            self._tokens[id(reference)] = reference, self.tokens(reference.prompts[number])
+        return self._tokens[id(reference)][1]
 
     def means(self, reference: MeanOver) -> Means:
         """The means over reference prompts."""
