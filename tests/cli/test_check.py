@@ -14,7 +14,7 @@ import torch
 from transformers import AutoTokenizer
 
 from circuitwise.attribution.attribute import Budget, attribute
-from circuitwise.cli import check
+from circuitwise.cli import checks
 from circuitwise.cli.app import main
 from circuitwise.cli.cached import scan_cache
 from circuitwise.cli.check import FAILED, GATES, PROMPTS
@@ -119,7 +119,7 @@ def test_dictionaries_that_do_not_fit_are_noticed(model: str, tmp_path: Path, ca
     assert not failed.keys() & {*EACH, "intervention", "no-op"}, "a graph is exact for whatever dictionaries there are"
     deeper = write_dictionaries(tmp_path / "deeper", n_layers=5)
     with pytest.raises(DictionaryError, match="layers 0 to 2"):
-        check.check_dictionaries(load_model(model), str(deeper))
+        checks.check_dictionaries(load_model(model), str(deeper))
 
 
 def test_a_damaged_model_fails_and_takes_what_needs_it_along(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -146,15 +146,15 @@ def test_a_damaged_model_fails_and_takes_what_needs_it_along(tmp_path: Path, cap
 def test_an_edge_that_is_not_what_the_model_does_is_noticed():
     replacement = tiny.tiny_replacement()
     graph = traced(replacement)
-    assert check.check_complete(graph).passed and check.check_intervention(replacement, graph).passed
+    assert checks.check_complete(graph).passed and checks.check_intervention(replacement, graph).passed
     weight = graph.edges.weight.clone()
     weight[weight.abs().argmax()] *= 1.01
     wrong = replace(graph, edges=replace(graph.edges, weight=weight))
-    assert not check.check_complete(wrong).passed
+    assert not checks.check_complete(wrong).passed
     wrong = replace(graph, edges=replace(graph.edges, weight=1.01 * graph.edges.weight))
-    assert not check.check_intervention(replacement, wrong).passed
+    assert not checks.check_intervention(replacement, wrong).passed
     wrong = replace(graph, edges=replace(graph.edges, weight=torch.zeros_like(weight)))
-    assert not check.check_scores(wrong).passed, "nothing reaches a target"
+    assert not checks.check_scores(wrong).passed, "nothing reaches a target"
 
 
 @pytest.mark.parametrize("family", ["gpt2", "gpt_neox", "qwen3", "gemma2"])
@@ -162,10 +162,10 @@ def test_graphs_of_other_families_pass(family: str):
     replacement = tiny.tiny_replacement(family, "cross-layer skip")
     graph = traced(replacement)
     for found in (
-        check.check_complete(graph),
-        check.check_saving(graph),
-        check.check_intervention(replacement, graph),
-        check.check_no_op(replacement, graph),
+        checks.check_complete(graph),
+        checks.check_saving(graph),
+        checks.check_intervention(replacement, graph),
+        checks.check_no_op(replacement, graph),
     ):
         assert found.passed, found.sentence
 
