@@ -49,23 +49,26 @@ def test_two_behaviours_of_any_model_end_in_a_report_whose_findings_are_the_runs
     assert Run(folder).manifest.made == {}
 
 
+NOUNS = """
+suites = ["grammar"]
+stages = ["baseline", "graphs", "circuit", "interventions", "evidence"]
+n_prompts = 12
+[interventions]
+features = 1
+supernodes = 0
+controls = 1
+strengths = [5.0]
+steered = 0
+"""
+
+
 @pytest.mark.weights
 def test_a_noun_decides_its_verb_through_few_features_of_the_built_in_model(tmp_path: Path):
-    """What the demo shows, on fewer prompts: with the circuit as on the contrast prompt the answer turns round."""
-    command = [
-        sys.executable,
-        "-m",
-        "circuitwise",
-        "study",
-        "grammar",
-        "--n-prompts",
-        "12",
-        "-o",
-        str(tmp_path / "run"),
-    ]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    """What the demo shows of grammar: with the circuit as on the contrast prompt the answer turns round."""
+    (tmp_path / "nouns.toml").write_text(NOUNS, "utf-8")
+    command = [sys.executable, "-m", "circuitwise", "study", str(tmp_path / "nouns.toml"), "-o", str(tmp_path / "run")]
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=alone)
     assert done.returncode == 0, done.stderr
     run = Run(tmp_path / "run")
     baseline, proof, found = run.baseline("grammar", "test"), run.proof("grammar"), run.interventions("grammar")

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -62,8 +62,9 @@ class Module:
                 yield from (("." * node.level + (node.module or ""), alias.name) for alias in node.names)
 
 
+@cache
 def read_modules(folder: Path) -> list[Module]:
-    """All Python files below a folder."""
+    """All Python files below a folder, read and parsed once for all rules."""
     files = sorted(folder.rglob("*.py"))
     return [Module(file.relative_to(folder).as_posix(), file.read_text("utf-8")) for file in files]
 

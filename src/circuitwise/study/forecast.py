@@ -59,10 +59,10 @@ class Forecast:
 
 def forecast(plan: Plan) -> Forecast:
     """What a plan will need; nothing is opened but configurations and suites."""
+    prompts = {chosen.suite: _prompts(plan, chosen) for chosen in plan.suites}  # first: a user's own may have faults
+    tokens = max(_tokens(plan, chosen) for chosen in plan.suites)
     shape, name = shape_of(plan.model), named_set(plan)
     dictionaries = _dictionaries(plan, name, shape)
-    prompts = {chosen.suite: _prompts(plan, chosen) for chosen in plan.suites}
-    tokens = max(_tokens(plan, chosen) for chosen in plan.suites)
     one = _seconds_a_weight(shape.d_model, tokens)
     alone, whole = one * shape.n_weights, one * (shape.n_weights + dictionaries.n_encoder) / (1 + PRICED)
     return Forecast(
