@@ -20,6 +20,7 @@ from circuitwise.evidence.samples import (
     Clusters,
     Codes,
     Numbers,
+    blocks,
     read_clusters,
     read_sample,
     read_table,
@@ -69,10 +70,11 @@ def flip_signs(differences: Numbers, *, clusters: Clusters | None = None, how: P
     n_clusters = len(sums)
     exact = 2**n_clusters <= how.draws + 1
     if exact:
-        signs = np.asarray(list(product((1.0, -1.0), repeat=n_clusters)))
+        drawn = np.asarray(list(product((1.0, -1.0), repeat=n_clusters))) @ sums
     else:
-        signs = np.random.default_rng(how.seed).choice((1.0, -1.0), (how.draws, n_clusters))
-    drawn = signs @ sums / len(sample)
+        generator, sizes = np.random.default_rng(how.seed), map(len, blocks(how.draws, n_clusters))
+        drawn = np.concatenate([generator.choice((1.0, -1.0), (size, n_clusters)) @ sums for size in sizes])
+    drawn = drawn / len(sample)
     p = _p_value(drawn, float(sample.mean()), how.side, exact=exact)
     return Significance(statistic=float(sample.mean()), p=p, n=n_clusters, how=_words("signs", len(drawn), exact))
 

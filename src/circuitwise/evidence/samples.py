@@ -4,7 +4,7 @@ A sample is a row of finite numbers, one a prompt. Clusters say which prompts be
 same lemma): what is drawn again or permuted is then the cluster and never a prompt alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -22,6 +22,14 @@ Codes = Int64[np.ndarray, " sample"]
 
 FEWEST = 3
 """Fewer prompts (or clusters) than this say nothing about how much a number varies."""
+AT_ONCE = 2**18
+"""How many numbers of drawn arrangements are held at once, so that more prompts take no more memory."""
+
+
+def blocks(n_draws: int, width: int) -> Iterator[range]:
+    """Draws of so many numbers each, as many at once as may be held."""
+    step = max(1, AT_ONCE // width)
+    return (range(start, min(start + step, n_draws)) for start in range(0, n_draws, step))
 
 
 def read_sample(values: Numbers, name: str, *, fewest: int = FEWEST) -> Values:
