@@ -13,9 +13,9 @@ from circuitwise.dictionaries.references import PUBLISHED
 from circuitwise.dictionaries.sizes import dictionary_size
 from circuitwise.model.shape import shape_of
 from circuitwise.study import forecast as forecasting
-from circuitwise.study.clock import PRICES
 from circuitwise.study.forecast import PRICED, forecast
 from circuitwise.study.plan import STAGES, Chosen, GraphChoice, Plan
+from circuitwise.study.prices import prices_of
 from tests.study.material import small_plan
 
 QWEN3_4B = {
@@ -80,9 +80,10 @@ def test_encoders_count_as_weights_do_where_features_are_read(monkeypatch: pytes
     plan = Plan(name="qwen", model="Qwen/Qwen3-4B", transcoders="qwen3-4b", suites=(Chosen(suite="capitals"),))
     found = forecast(plan)
     n_weights, n_encoder = found.model.n_weights, found.dictionaries.n_encoder
-    assert found.seconds["baseline"] == pytest.approx(1e-9 * n_weights * PRICES["baseline"] * 120)
+    baseline, features = prices_of(plan)["baseline"], prices_of(plan)["features"]
+    assert found.seconds["baseline"] == pytest.approx(120 * (1e-9 * n_weights * baseline.passes + baseline.seconds))
     whole = 1e-9 * (n_weights + n_encoder) / (1 + PRICED)
-    assert found.seconds["features"] == pytest.approx(whole * PRICES["features"] * 120)
+    assert found.seconds["features"] == pytest.approx(120 * (whole * features.passes + features.seconds))
 
 
 @pytest.mark.weights

@@ -13,15 +13,15 @@ from circuitwise.study.store import JSON, LOCK, TENSORS, Store, copy_file, make_
 
 
 def test_a_result_is_made_once(tmp_path: Path) -> None:
-    store = Store(tmp_path, Clock())
+    store = Store(tmp_path, Clock({}))
     assert store.json("a", {"x": 1}, lambda: [1.5, None]) == [1.5, None]
-    assert Store(tmp_path, Clock()).json("a", {"x": 1}, lambda: pytest.fail("made again")) == [1.5, None]
+    assert Store(tmp_path, Clock({})).json("a", {"x": 1}, lambda: pytest.fail("made again")) == [1.5, None]
     assert store.json("a", {"x": 2}, lambda: "other") == "other" and store.json("b", {"x": 1}, lambda: 3) == 3
     assert store.made == {"a": 2, "b": 1}
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
-    store = Store(tmp_path, Clock())
+    store = Store(tmp_path, Clock({}))
 
     def fail() -> int:
         raise RequestError("no")
@@ -32,7 +32,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_damaged_result_is_named_with_the_way_out(tmp_path: Path) -> None:
-    store = Store(tmp_path, Clock())
+    store = Store(tmp_path, Clock({}))
     store.json("a", 1, lambda: 3)
     store.path("a", 1, JSON.suffix).write_text("{", "utf-8")
     with pytest.raises(ArtifactError, match=r"not valid JSON.*Delete it and give the same command again"):
@@ -41,8 +41,8 @@ def test_a_damaged_result_is_named_with_the_way_out(tmp_path: Path) -> None:
 
 def test_tensors_come_back_as_they_were(tmp_path: Path) -> None:
     value = {"x": torch.randn(3, 2), "y": torch.arange(3, dtype=torch.int16)}
-    made = Store(tmp_path, Clock()).keep("t", 1, lambda: value, TENSORS)
-    read = Store(tmp_path, Clock()).keep("t", 1, lambda: pytest.fail("made again"), TENSORS)
+    made = Store(tmp_path, Clock({})).keep("t", 1, lambda: value, TENSORS)
+    read = Store(tmp_path, Clock({})).keep("t", 1, lambda: pytest.fail("made again"), TENSORS)
     assert made is value and all(torch.equal(read[name], value[name]) for name in value)
 
 

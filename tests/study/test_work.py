@@ -5,6 +5,7 @@ from pathlib import Path
 from circuitwise.errors import RequestError
 from circuitwise.study.clock import Clock
 from circuitwise.study.opening import Opened
+from circuitwise.study.prices import prices_of
 from circuitwise.study.store import Store
 from circuitwise.study.work import Work, choose_suite
 from tests.study.material import small_plan, small_suite
@@ -25,7 +26,7 @@ def test_fewer_prompts_are_drawn_in_pairs_and_more_begin_with_the_same(tmp_path:
 
 def test_one_result_of_a_later_stage_is_made_early_and_only_where_that_stage_comes(tmp_path: Path) -> None:
     plan = small_plan(tmp_path)
-    clock, made = Clock(), list[str]()
+    clock, made = Clock(prices_of(plan)), list[str]()
     suite, opened = small_suite(tmp_path), Opened(plan)
     store = Store(tmp_path, clock)
     work = Work(plan=plan, suite=suite, opened=opened, folder=tmp_path, store=store, tell=lambda _: None)

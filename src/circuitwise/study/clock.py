@@ -3,9 +3,9 @@
     time left = sum over kinds of work: what is left x seconds for one
 
 Seconds for one are those that the kind has taken so far, what is longer ago counting less: machines have other things
-to do at times. A kind that has not been met yet is taken to cost as much more or less than those that have as its price
-says: prices are how many times as long as one pass of the model over a prompt its work took with SmolLM2 and its
-dictionaries. With other models they are wrong by several times, so what costs most is tried early (``Work.foretaste``).
+to do at times. A kind that has not been met yet takes what its price says: what was done so far tells how long a pass
+of the model takes or, where all of it was Python's work, how fast the machine is. Prices are right within a factor of
+two or so; what costs most is tried early (``Work.foretaste``).
 """
 
 from collections import Counter, defaultdict
@@ -14,24 +14,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 
-from circuitwise.study.capability import NEUTRAL
-from circuitwise.study.measurement import EXPERIMENTS
-from circuitwise.study.plan import Plan, Stage
+from circuitwise.study.plan import Stage
+from circuitwise.study.prices import Price
 
-PRICES: Mapping[str, float] = {
-    "baseline": 1,
-    "features": 2,
-    "graphs": 13,
-    "circuit": 2,
-    "backdrop": 1,
-    "ablation": 14,
-    "patching": 5,
-    "steering": 9,
-    "neutral": 14,
-    "importance": 1,
-    "evidence": 31,
-}
-"""What one prompt costs, in passes of the model."""
 MEMORY = 0.95
 """How much less a measurement counts after the next one of its kind: about the last twenty make the rate."""
 
@@ -58,8 +43,9 @@ Tell = Callable[[Progress], None]
 class Clock:
     """Work of several kinds: what is ahead, what was done, and how long it took."""
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Mapping[str, Price]) -> None:
         """Nothing is ahead yet."""
+        self._prices = prices
         self._later, self._now = Counter[str](), Counter[str]()
         self._made, self._seconds = defaultdict[str, float](float), defaultdict[str, float](float)
 
@@ -92,29 +78,21 @@ class Clock:
     @property
     def seconds_left(self) -> float | None:
         """How long the rest takes; None while nothing was measured."""
-        paid = sum(PRICES[kind] * n for kind, n in self._made.items())
-        if not paid:
+        if not any(self._made.values()):
             return None
-        scale = sum(self._seconds.values()) / paid
+        costs = self._costs()
         ahead = self._now + self._later
-        return sum((n * self._rate(kind, scale) for kind, n in ahead.items()), 0.0)
+        return sum((n * self._seconds_for_one(kind, costs) for kind, n in ahead.items()), 0.0)
 
-    def _rate(self, kind: str, scale: float) -> float:
-        made = self._made[kind]
-        return self._seconds[kind] / made if made else PRICES[kind] * scale
+    def _costs(self) -> tuple[float, float]:
+        """What a pass takes, and how many times as long as its price what Python does takes."""
+        taken = sum(self._seconds.values())
+        passes = sum(n * self._prices[kind].passes for kind, n in self._made.items())
+        python = sum(n * self._prices[kind].seconds for kind, n in self._made.items())
+        return (0.0, taken / python) if taken < python else ((taken - python) / passes, 1.0)
 
-
-def work_ahead(plan: Plan, stage: Stage, n_train: int, n_test: int) -> Mapping[str, int]:
-    """How much work of each kind a stage is for so many prompts."""
-    n_graphs = n_train if plan.graphs.n_prompts is None else min(n_train, plan.graphs.n_prompts)
-    match stage:
-        case "baseline" | "features":
-            return {stage: n_train + n_test}
-        case "graphs" | "circuit":
-            return {stage: n_graphs}
-        case "interventions":
-            each = min(n_train, plan.importance.prompts) + min(n_test, plan.importance.prompts)
-            runs = dict.fromkeys(EXPERIMENTS, n_test)
-            return {"backdrop": n_train, **runs, "neutral": len(NEUTRAL), "importance": each}
-        case "evidence":
-            return {"evidence": n_test}
+    def _seconds_for_one(self, kind: str, costs: tuple[float, float]) -> float:
+        if made := self._made[kind]:
+            return self._seconds[kind] / made
+        price, (a_pass, slowness) = self._prices[kind], costs
+        return price.passes * a_pass + price.seconds * slowness

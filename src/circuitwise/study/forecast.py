@@ -2,7 +2,7 @@
 
 A pass over a prompt multiplies it with every weight of the model once, and with every encoder once where features are
 read. How long that takes is scaled up from one product of the model's width that is measured here; how many passes a
-stage costs is said by the clock's prices, which were found with SmolLM2 and the dictionaries that are shipped for it.
+stage costs is said by the prices, which were found with SmolLM2 and the dictionaries that are shipped for it.
 """
 
 from collections.abc import Mapping
@@ -15,9 +15,9 @@ from circuitwise.dictionaries.sizes import SetSize, dictionary_size
 from circuitwise.memory import Memory, default_device, estimate
 from circuitwise.model.shape import Shape, shape_of
 from circuitwise.prompts import SPLITS
-from circuitwise.study.clock import PRICES, work_ahead
 from circuitwise.study.opening import N_FEATURES, RANDOM, named_set
 from circuitwise.study.plan import Chosen, Plan, Stage
+from circuitwise.study.prices import prices_of, work_ahead
 from circuitwise.suites import BEHAVIOURS, read_suite
 
 TOKENS = 12
@@ -64,6 +64,7 @@ def forecast(plan: Plan) -> Forecast:
     shape, name = shape_of(plan.model), named_set(plan)
     dictionaries = _dictionaries(plan, name, shape)
     one = _seconds_a_weight(shape.d_model, tokens)
+    prices = prices_of(plan)
     alone, whole = one * shape.n_weights, one * (shape.n_weights + dictionaries.n_encoder) / (1 + PRICED)
     return Forecast(
         prompts=prompts,
@@ -80,7 +81,7 @@ def forecast(plan: Plan) -> Forecast:
         ),
         seconds={
             stage: sum(
-                (alone if kind in WITHOUT_DICTIONARIES else whole) * PRICES[kind] * n
+                n * ((alone if kind in WITHOUT_DICTIONARIES else whole) * prices[kind].passes + prices[kind].seconds)
                 for n_train, n_test in prompts.values()
                 for kind, n in work_ahead(plan, stage, n_train, n_test).items()
             )

@@ -15,13 +15,14 @@ from circuitwise.memory import peak_resident
 from circuitwise.model.tokens import text_ids
 from circuitwise.prompts import SPLITS, Split
 from circuitwise.storage import Json, Provenance, sha256_of_file, write_json, write_text
-from circuitwise.study.clock import Clock, Tell, work_ahead
+from circuitwise.study.clock import Clock, Tell
 from circuitwise.study.confirming import run_evidence, run_interventions
 from circuitwise.study.finding import Outcome, run_baseline, run_circuit, run_features, run_graphs
 from circuitwise.study.layout import MANIFEST, PLAN, PROMPTS, metrics_file
 from circuitwise.study.opening import Opened
 from circuitwise.study.plan import STAGES, Chosen, Plan, Stage
 from circuitwise.study.planfile import plan_text, read_plan
+from circuitwise.study.prices import prices_of, work_ahead
 from circuitwise.study.restore import restore
 from circuitwise.study.run import Manifest, Run, StageState
 from circuitwise.study.store import FOLDER, JSON, Store, make_folder, only_writer
@@ -111,7 +112,7 @@ class _Attempt:
     def __init__(self, plan: Plan, opened: Opened, folder: Path, tell: Tell) -> None:
         """What earlier attempts left is read; nothing is opened yet."""
         self.plan, self.opened, self.folder, self.tell = plan, opened, folder, tell
-        self.store = Store(folder, Clock())
+        self.store = Store(folder, Clock(prices_of(plan)))
         self.run = Run(folder)
         earlier = self.run.manifest if (folder / MANIFEST).is_file() else None
         self.manifest = None if earlier is None else replace(earlier, finished=None)
