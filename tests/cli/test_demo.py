@@ -74,8 +74,11 @@ def test_a_noun_decides_its_verb_through_few_features_of_the_built_in_model(tmp_
     baseline, proof, found = run.baseline("grammar", "test"), run.proof("grammar"), run.interventions("grammar")
     assert baseline is not None and baseline.sign_accuracy.estimate >= 0.8
     assert proof is not None and proof.verdict == "supported", proof
-    lost = proof.evidence["necessity"]
-    assert lost.value.low > 0.8 and lost.null is not None and lost.null.n == 100 and lost.p == pytest.approx(1 / 101)
+    lost, kept = proof.evidence["necessity"], proof.evidence["sufficiency"]
+    assert (
+        lost.value.low > 0.8 and lost.null is not None and lost.null.n == 100 and lost.p is not None and lost.p < 0.03
+    )
+    assert kept.null is not None and kept.value.estimate > 2 * kept.null.high and kept.p == pytest.approx(1 / 101)
     assert found is not None
     patched = found.find("patching")
     assert patched.moved is not None and patched.moved.low > 0.8 and patched.intervened.high < 0
