@@ -1,10 +1,11 @@
 """A behaviour's row holds the run's own numbers, and nothing where nothing was run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from circuitwise.study.overview import COLUMNS, NOTHING, markdown_table, overview, strongest_sentences
+from circuitwise.study.overview import COLUMNS, NOTHING, markdown_table, overview, rank_sentences, strongest_sentences
 from circuitwise.study.run import Run
 from circuitwise.study.study import Study
 from tests.study.material import carry_out, write_plan
@@ -52,3 +53,16 @@ def test_the_strongest_findings_are_the_first_of_each_proof(run: Run) -> None:
     assert proof is not None
     assert [sentence for _, sentence in strongest_sentences(run, 2)] == list(proof.sentences[:2])
     assert len(strongest_sentences(run, 100)) == len(proof.sentences)
+
+
+def test_findings_of_what_is_shown_come_before_all_others(run: Run) -> None:
+    proof = run.proof("tiny")
+    assert proof is not None
+    first, second = proof.sentences[:2]
+    proofs = [
+        replace(proof, behaviour="a", verdict="undecided", sentences=(first, second)),
+        replace(proof, behaviour="b", verdict="supported", sentences=(first,)),
+        replace(proof, behaviour="c", verdict="supported", sentences=(first, second)),
+    ]
+    ranked = [("b", first), ("c", first), ("c", second), ("a", first), ("a", second)]
+    assert list(rank_sentences(proofs)) == ranked

@@ -5,13 +5,15 @@ kept     the share that the circuit keeps alone
 moved    how far the circuit's features take the difference of the answers to that of the contrast prompt
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
 from circuitwise.evidence import Claim, Interval
 from circuitwise.study.baseline import Baseline
 from circuitwise.study.effects import Effect
+from circuitwise.study.proof import Proof
 from circuitwise.study.run import Run
 from circuitwise.study.sentences import Sentence, chance, nats, percent
 
@@ -102,20 +104,20 @@ def overview(run: Run, behaviour: str) -> Overview:
 
 
 def strongest_sentences(run: Run, n: int) -> list[tuple[str, Sentence]]:
-    """The strongest findings of a run with their behaviours: of each its first, then of each its second, and so on.
-
-    Behaviours whose circuit is shown come first.
-    """
+    """The strongest findings of a run, with their behaviours."""
     proofs = [proof for name in run.behaviours if (proof := run.proof(name)) is not None]
-    ranked = sorted(proofs, key=lambda proof: proof.verdict != "supported")
-    most = max((len(proof.sentences) for proof in ranked), default=0)
-    turns = [
-        (proof.behaviour, proof.sentences[turn])
-        for turn in range(most)
-        for proof in ranked
-        if turn < len(proof.sentences)
-    ]
-    return turns[:n]
+    return list(islice(rank_sentences(proofs), n))
+
+
+def rank_sentences(proofs: Sequence[Proof]) -> Iterator[tuple[str, Sentence]]:
+    """All findings with their behaviours, those of circuits that are shown before all others.
+
+    Among these, of each behaviour its first, then of each its second, and so on.
+    """
+    for shown in (True, False):
+        here = [proof for proof in proofs if (proof.verdict == "supported") == shown]
+        for turn in range(max((len(proof.sentences) for proof in here), default=0)):
+            yield from ((proof.behaviour, proof.sentences[turn]) for proof in here if turn < len(proof.sentences))
 
 
 def markdown_table(rows: Iterable[Overview]) -> str:
