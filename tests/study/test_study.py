@@ -15,6 +15,7 @@ import torch
 
 from circuitwise.errors import ArtifactError, RequestError
 from circuitwise.report import write_report
+from circuitwise.study.capability import NEUTRAL
 from circuitwise.study.clock import Progress
 from circuitwise.study.opening import Opened
 from circuitwise.study.plan import STAGES, Stage
@@ -319,6 +320,7 @@ def test_five_hundred_prompts_take_no_more_memory_than_forty_and_the_time_left_i
     assert many.peak - few.peak < 15 << 20
     assert later > 0.95 and share > 0.9
     assert all(done == wanted for done, wanted in many.ends())
+    assert {250, len(NEUTRAL)} < {each.wanted for each in many.told if each.stage == "interventions"}
 
 
 def test_files_name_no_place_of_this_machine(finished: Run, plan: Path) -> None:

@@ -12,19 +12,20 @@ the extreme draws hold the mean three times in four): there it is Student's t wi
 A ratio whose denominator may as well be zero has no bounds: its interval is infinite.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, cast
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64, UInt
 from scipy import stats
 
 from circuitwise.errors import RequestError
 from circuitwise.evidence.samples import Clusters, Codes, Numbers, Table, Values, blocks, read_clusters, read_table
 
 Draws = Float64[np.ndarray, " draw"]
-Counts = Int64[np.ndarray, "draw cluster"]
+Counts = UInt[np.ndarray, "draw cluster"]
 """How often each cluster is in each of some draws."""
 FEW = 10
 """Fewer clusters than this are not drawn again."""
@@ -108,7 +109,7 @@ def bootstrap(
     table = read_table(columns, "values")
     codes = read_clusters(clusters, len(table))
     n_clusters = int(codes.max()) + 1
-    estimate = float(_evaluate(statistic, table, codes, [np.ones((1, n_clusters), np.int64)])[0])
+    estimate = float(_evaluate(statistic, table, codes, np.ones((1, n_clusters), np.uint8))[0])
     low, high = _bounds(statistic, table, codes, estimate, how)
     return Interval(estimate=estimate, low=low, high=high, level=how.level, n=len(table), n_clusters=n_clusters)
 
@@ -132,17 +133,13 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
     return Interval(estimate=successes / n, low=low, high=high, level=level, n=n, n_clusters=n)
 
 
-def _drawn(n_clusters: int, how: Bootstrap) -> Iterator[Counts]:
-    """Every draw of clusters, some at once."""
-    generator, even = np.random.default_rng(how.seed), np.full(n_clusters, 1 / n_clusters)
-    for some in blocks(how.draws, n_clusters):
-        yield generator.multinomial(n_clusters, even, len(some))
-
-
-def _without_each(n_clusters: int) -> Iterator[Counts]:
-    """All clusters but one, for each of them, some at once."""
-    for some in blocks(n_clusters, n_clusters):
-        yield 1 - np.eye(len(some), n_clusters, some.start, dtype=np.int64)
+@lru_cache(maxsize=1)
+def _draw(n_clusters: int, n_draws: int, seed: int) -> Counts:
+    """Every draw of clusters: most of the work, and the same for all numbers of the same prompts."""
+    generator, even = np.random.default_rng(seed), np.full(n_clusters, 1 / n_clusters)
+    smallest = np.min_scalar_type(n_clusters)
+    sizes = map(len, blocks(n_draws, n_clusters))
+    return np.concatenate([generator.multinomial(n_clusters, even, size).astype(smallest) for size in sizes])
 
 
 def _bounds(statistic: Statistic, table: Table, codes: Codes, estimate: float, how: Bootstrap) -> tuple[float, float]:
@@ -150,7 +147,7 @@ def _bounds(statistic: Statistic, table: Table, codes: Codes, estimate: float, h
     if isinstance(statistic, Ratio) and _may_be_zero(statistic, table, codes, how):
         return -np.inf, np.inf
     left_out = _evaluate(statistic, table, codes, _without_each(n_clusters))
-    drawn = left_out if n_clusters < FEW else _evaluate(statistic, table, codes, _drawn(n_clusters, how))
+    drawn = left_out if n_clusters < FEW else _evaluate(statistic, table, codes, _draw(n_clusters, how.draws, how.seed))
     if not np.isfinite([*drawn, *left_out]).all():
         raise RequestError(
             f"{int((~np.isfinite(drawn)).sum())} of {len(drawn)} draws of the prompts give no finite number, so there "
@@ -164,7 +161,12 @@ def _bounds(statistic: Statistic, table: Table, codes: Codes, estimate: float, h
     return float(low), float(high)
 
 
-def _evaluate(statistic: Statistic, table: Table, codes: Codes, counts: Iterable[Counts]) -> Draws:
+def _without_each(n_clusters: int) -> Counts:
+    """All clusters but one, for each of them."""
+    return 1 - np.eye(n_clusters, dtype=np.uint8)
+
+
+def _evaluate(statistic: Statistic, table: Table, codes: Codes, counts: Counts) -> Draws:
     """The statistic of every draw, given how often each cluster was drawn."""
     match statistic:
         case Mean():
@@ -178,20 +180,16 @@ def _evaluate(statistic: Statistic, table: Table, codes: Codes, counts: Iterable
                 raise RequestError("The mean below the line is zero, so there is no ratio: nothing is to be explained.")
             return means @ np.asarray(top) / below
         case Custom(of=of):
-            rows = [np.flatnonzero(codes == cluster) for cluster in range(int(codes.max()) + 1)]
-            chosen = (
-                np.concatenate([np.repeat(rows[c], k) for c, k in enumerate(count) if k])
-                for some in counts
-                for count in some
-            )
+            rows = [np.flatnonzero(codes == cluster) for cluster in range(counts.shape[1])]
+            chosen = (np.concatenate([np.repeat(rows[c], k) for c, k in enumerate(count) if k]) for count in counts)
             return np.asarray([float(of(table[take])) for take in chosen])
 
 
-def _means(table: Table, codes: Codes, counts: Iterable[Counts]) -> Float64[np.ndarray, "draw column"]:
-    sums = np.zeros((int(codes.max()) + 1, table.shape[1]))
+def _means(table: Table, codes: Codes, counts: Counts) -> Float64[np.ndarray, "draw column"]:
+    n_clusters = counts.shape[1]
+    sums, sizes = np.zeros((n_clusters, table.shape[1])), np.bincount(codes, minlength=n_clusters)
     np.add.at(sums, codes, table)
-    sizes = np.bincount(codes)
-    drawn = (some.astype(np.float64) for some in counts)
+    drawn = (counts[some.start : some.stop].astype(np.float64) for some in blocks(len(counts), n_clusters))
     return np.concatenate([some @ sums / (some @ sizes)[:, None] for some in drawn])
 
 
@@ -202,7 +200,7 @@ def _may_be_zero(ratio: Ratio, table: Table, codes: Codes, how: Bootstrap) -> bo
         below = _means(table, codes, _without_each(n_clusters)) @ np.asarray(ratio.bottom)
         low, high = _student(float(table.mean(0) @ np.asarray(ratio.bottom)), below, how.level)
     else:
-        below = _means(table, codes, _drawn(n_clusters, how)) @ np.asarray(ratio.bottom)
+        below = _means(table, codes, _draw(n_clusters, how.draws, how.seed)) @ np.asarray(ratio.bottom)
         low, high = np.quantile(below, _outside(_reach(n_clusters, how.level)))
     return bool(low <= 0 <= high)
 

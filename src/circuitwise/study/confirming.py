@@ -164,10 +164,12 @@ def _neutral(work: Work, subject: Subject, aims: Sequence[Aim], sentence: int) -
         return [written_fields(row) for row in predict_neutral(replacement, sentence, aims, subject.backdrop, how)]
 
     try:
-        return [neutral_row_of(row) for row in work.store.json("neutral", of, make)]
+        found: Any = work.store.json("neutral", of, make)
     except PromptError as error:
         work.fail("test", -1 - sentence, NEUTRAL[sentence], str(error))
-        return []
+        found = []
+    work.report(sentence + 1, len(NEUTRAL))
+    return [neutral_row_of(row) for row in found]
 
 
 def _sweep(work: Work, subject: Subject) -> list[str]:
@@ -178,7 +180,7 @@ def _sweep(work: Work, subject: Subject) -> list[str]:
     of: Json = [work.opened.key, [written_fields(each) for each in (*subject.training, *test)], written_fields(how)]
 
     def make() -> Json:
-        return written_fields(sweep(work.opened.replacement, subject.training, test, how))
+        return written_fields(sweep(work.opened.replacement, subject.training, test, how, work.report))
 
     found = restore(Importances, work.store.json("importance", of, make, n=len(subject.training) + len(test)))
     files = [importances_file(work.behaviour)]

@@ -46,9 +46,9 @@ def prices_of(plan: Plan) -> Mapping[str, Price]:
     aims, steered = 1 + how.supernodes + n_features, 1 + min(how.steered, n_features)
     proving = Price(passes=RUN.passes, seconds=FIXED + A_MEMBER * plan.circuit.size)
     return {
-        "baseline": Price(passes=1.0, seconds=0.001),
-        "features": Price(passes=1.7, seconds=0.006),
-        "graphs": Price(passes=9.3, seconds=0.019),
+        "baseline": Price(passes=1.0, seconds=0.0006),
+        "features": Price(passes=1.7, seconds=0.0055),
+        "graphs": Price(passes=9.3, seconds=0.015),
         "circuit": Price(passes=1.3, seconds=0.015),
         "backdrop": Price(passes=0.8, seconds=0.002),
         "ablation": RUN.times(aims * (2 * arms + 1)),
