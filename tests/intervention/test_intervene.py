@@ -116,7 +116,7 @@ def edits_of(replacement: Replacement) -> list[list[Edit]]:
 def test_a_batch_gives_what_single_cases_give(family: str, kind: str, freeze: Freeze):
     replacement = tiny.tiny_replacement(family, kind)
     prompts = [PROMPT, tiny.tokens_of(7, seed=9)]
-    cases = [Case(prompts[number % 2], edits) for number, edits in enumerate(edits_of(replacement))]
+    cases = [Case(prompt, edits) for edits in edits_of(replacement) for prompt in prompts]
     watch = [Feature(2, number) for number in range(4)]
     for case, together in zip(cases, intervene_many(replacement, cases, freeze=freeze, watch=watch), strict=True):
         alone = intervene(replacement, case.prompt, case.edits, freeze=freeze, watch=watch)

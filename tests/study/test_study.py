@@ -277,7 +277,7 @@ def test_a_killed_study_comes_to_the_same_bytes_and_repeats_nothing(plan: Path, 
 
 
 def test_a_study_that_was_killed_before_its_first_result_goes_on(plan: Path, tmp_path: Path) -> None:
-    for n_written in (0, 2):  # no file at all; the manifest and the plan alone
+    for n_written in range(4):  # manifest, plan, the prompts of both splits
         kill_at_write(plan, tmp_path / f"{n_written}", n_written, ["baseline"])
         run = Study.load(plan).run(tmp_path / f"{n_written}", only=["baseline"])
         assert run.manifest.made == {"baseline": 2} and not list(run.folder.rglob("*.partial"))
